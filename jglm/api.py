@@ -1,0 +1,263 @@
+"""The front doors: fit (arrays), glm (a formula and a data frame), load (a model file)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jglm import checks, families, frames, io, links
+from jglm import data as arrays
+from jglm import estimate as estimation
+from jglm.family import Family
+from jglm.formula import Formula, decode
+from jglm.links import Link
+from jglm.model import Model
+from jglm.penalties import Ridge
+from jglm.results import COVARIANCES, Fit
+from jglm.solvers import Status
+
+DTYPES = ("float64", "float32")
+
+
+def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
+        penalty=None, intercept=True, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None, names=None,
+        covariance="model", progress=None):  # fmt: skip
+    """Fit a generalized linear model to arrays by maximum likelihood.
+
+    Minimizes sum_i w_i (a(eta_i) - T(y_i)·eta_i) + penalty(coef) with lin = X coef + offset.
+
+    Args:
+        X: (n, p) numbers: NumPy, JAX, pandas, Polars or Arrow.
+        y: (n,) or (n, k), as the family takes it: Bernoulli 0/1, bool, -1/1 or two labels (the second in order is the
+            event); binomial successes with `trials`, a proportion with `weights`, or (n, 2) successes and failures;
+            categorical labels (the first in order is the reference), one-hot or soft labels (n, k).
+        family: a name of `jglm.families`, a family of it, or a `jglm.Family` of your own.
+        link: a name of `jglm.links`, a `jglm.Link`, "canonical", or None: canonical where eta may be any real, else log.
+        weights: (n,) >= 0; `weight_kind` "prior": variance phi V(mu) / w, rows of weight 0 leave nobs; "frequency": a
+            row stands for w rows.
+        offset: (n,) added to lin; exposure: (n,) > 0, added as log(exposure).
+        trials: (n,) numbers of trials of the binomial.
+        penalty: None or `jglm.penalties.ridge(...)`; the intercept is not penalized.
+        intercept: put a column of ones, named "Intercept", first.
+        solver: "auto" or "newton" (IRLS), or a record of `jglm.solvers` such as Gradient(alpha, steps).
+        tol: the distance left to the optimum in standard errors, sqrt(g' H^-1 g / phi).
+        max_iter: passes over the data at most; None is the solver's own number.
+        dtype: "float64", or "float32" to store X in half the memory.
+        start: (p,) or (p, k) coefficients to begin at, the intercept's first.
+        names: p names for the columns of X; a frame brings its own.
+        covariance: "model" (expected information, computed when wanted) or None.
+        progress: True, False, or None: a bar once the fit takes longer than a second.
+
+    Returns a `Fit`. Raises ValueError or TypeError for input that cannot be; warns of separation, of a fit that did
+    not converge, and of a constant column besides the intercept.
+
+    >>> import jglm
+    >>> X = [[0.0], [1.0], [2.0], [3.0]]
+    >>> jglm.fit(X, [1, 2, 6, 14], family="poisson").params.round(3)
+    array([-0.027,  0.894])
+    """
+    checks.choice("covariance", covariance, COVARIANCES)
+    checks.choice("dtype", dtype, DTYPES)
+    tol = _positive("tol", tol)
+    with jax.enable_x64(True):
+        family = resolve_family(family)
+        link = resolve_link(family, link, penalty)
+        prepared, family = arrays.prepare(
+            X, y, family, link, weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure,
+            trials=trials, intercept=intercept, names=names,
+        )  # fmt: skip
+        return _fit(prepared, family, link, penalty, weight_kind, covariance, dict(
+            solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress))  # fmt: skip
+
+
+def _fit(prepared, family, link, penalty, weight_kind, covariance, options, **kept):
+    if penalty is not None and not hasattr(penalty, "value"):
+        raise TypeError(f"penalty is a {type(penalty).__name__}; it must be one of jglm.penalties, such as ridge(1.0)")
+    width = link.width(family)
+    if options["start"] is not None:
+        p = prepared.X.shape[1]
+        shape = (p,) if width is None else (p, width)
+        options["start"] = checks.numbers("start", options["start"], shape=shape)
+    if width is not None and prepared.offset.ndim == 1:
+        raise ValueError("offset must have a column per class")
+    found = estimation.estimate(prepared, family, link, penalty, **options)
+    estimation.warn_about(found, prepared)
+    return Fit(
+        model=found.model, params=found.coef, names=prepared.names, levels=prepared.levels, intercept=prepared.intercept,
+        kept=found.kept, deviance=found.deviance, llf=found.llf, pearson_chi2=found.chi2, nobs=prepared.nobs,
+        status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver, covariance=covariance,
+        weight_kind=weight_kind, has_offset=prepared.has_offset, has_constant=estimation.constant_column(prepared),
+        separated=found.separated, _prepared=prepared, _unscaled=found.unscaled, **kept,
+    )  # fmt: skip
+
+
+def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
+        penalty=None, intercept=None, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None,
+        covariance="model", progress=None, functions=None):  # fmt: skip
+    """Fit a formula to a data frame: `jglm.glm("visits ~ age + C(plan)", data, family="poisson")`.
+
+    Args:
+        formula: as formulaic reads it: columns, interactions `a:b` and `a*b`, C() for factors, I() and arithmetic,
+            NumPy's elementwise functions, splines bs() and cr(), poly(), center(), scale(), offset(). It is checked
+            before anything runs; `functions` adds your own by name. "- 1" leaves the intercept out.
+        data: pandas, Polars, Arrow or a dict of columns. Rows with a missing value in a column of the model are
+            dropped and counted (`fit.n_dropped`), as in R; text and categorical columns become factors.
+        weights, offset, exposure, trials: arrays of the frame's length, or names of its columns.
+
+    All else as in `jglm.fit`.
+    """
+    checks.choice("covariance", covariance, COVARIANCES)
+    checks.choice("dtype", dtype, DTYPES)
+    checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
+    tol = _positive("tol", tol)
+    if intercept is not None:
+        raise ValueError("a formula says itself whether there is an intercept: write 'y ~ x - 1' for none")
+    with jax.enable_x64(True):
+        family = resolve_family(family)
+        link = resolve_link(family, link, penalty)
+        parsed = Formula(formula, functions)
+        given = dict(weights=weights, offset=offset, exposure=exposure, trials=trials)
+        columns = {k: v for k, v in given.items() if isinstance(v, str)}
+        frame, given, dropped = _rows(parsed, data, given, columns)
+        X, shift = parsed.fit(frame)
+        if shift is not None:
+            given["offset"] = shift if given["offset"] is None else given["offset"] + shift
+        if len(parsed.names) != len(set(parsed.names)):
+            raise ValueError(f"formula {formula!r} gives two columns the same name")
+        prepared, family = arrays.prepare(
+            X, parsed.y(frame), family, link, weight_kind=weight_kind, intercept=False, names=parsed.names, **given,
+        )  # fmt: skip
+        return _fit(prepared, family, link, penalty, weight_kind, covariance, dict(
+            solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress),
+            formula=parsed, columns=columns, n_dropped=dropped)  # fmt: skip
+
+
+def _rows(parsed, data, given, columns):
+    """The frame of the formula's columns and the arrays beside it, without rows that miss a value."""
+    needed = list(dict.fromkeys([*parsed.variables, *columns.values()]))
+    frame = frames.to_pandas(data, needed)
+    if len(frame) == 0:
+        raise ValueError("data has no rows; a fit needs data")
+    arrays_given = {}
+    for name, value in given.items():
+        if value is not None and name not in columns:
+            array = np.asarray(value, float)
+            if len(array) != len(frame):
+                raise ValueError(f"{name} has {len(array)} rows, data has {len(frame)}; they must have the same")
+            arrays_given[name] = array
+    frame, arrays_given, kept = frames.drop_missing(frame, arrays_given)
+    by_name = {k: frame[v].to_numpy() for k, v in columns.items()}
+    return frame, {k: arrays_given.get(k, by_name.get(k)) for k in given}, int(np.sum(~kept))
+
+
+def load(path, family=None, link=None, functions=None):
+    """The fit of a model file written by `fit.save`; nothing in the file is executed.
+
+    A family, link or function of your own travels by name: give it again. Raises ValueError for a file that is none
+    of jglm's, was damaged or tampered with, or whose family is another.
+    """
+    tensors, facts = io.read(path)
+    try:
+        return _restore(tensors, facts, family, link, functions)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{path} is damaged: {type(error).__name__} {error}") from error
+
+
+def _restore(tensors, facts, family, link, functions):
+    part = lambda name: {k.split(".", 1)[1]: v for k, v in tensors.items() if k.startswith(name + ".")}
+    family = _restored_family(facts["family"], part("family"), family)
+    link = _restored_link(facts["link"], part("link"), link)
+    if facts["penalty"] not in (None, "ridge"):
+        raise ValueError(f"the model file has the unknown penalty {facts['penalty']!r}")
+    penalty = None if facts["penalty"] is None else Ridge(**part("penalty"), scale="sum")
+    plain = ("names", "intercept", "deviance", "llf", "pearson_chi2", "nobs", "n_iter", "solver", "covariance", "weight_kind",
+             "has_offset", "has_constant", "n_dropped", "separated", "columns")  # fmt: skip
+    params, kept = tensors["params"], tensors["kept"].astype(bool)
+    if len(params) != len(facts["names"]) or kept.shape != (len(params),):
+        raise ValueError("the model file is damaged: its coefficients and names do not match")
+    return Fit(
+        model=Model(family, link, penalty), params=params, kept=kept, history=tensors["history"],
+        levels=decode(facts["levels"]), status=Status(facts["status"]), _null=facts["null_deviance"],
+        _unscaled=tensors.get("unscaled"),
+        formula=None if facts["formula"] is None else Formula.restore(facts["formula"], functions),
+        **{k: facts[k] for k in plain},
+    )  # fmt: skip
+
+
+def _restored_family(saved, params, given):
+    if given is not None:
+        given = resolve_family(given)
+        if given.name != saved["name"]:
+            raise ValueError(f"the model file is of family {saved['name']!r}; you gave {given.name!r}")
+        return given.replace(params=params or given.params, dim=saved["dim"])
+    if saved.get("own", saved["name"] not in families.catalogue()):
+        raise ValueError(f"the model's family {saved['name']!r} is one of your own; give it again: load(path, family=...)")
+    return families.rebuild(saved["name"], params, saved["dim"])
+
+
+def _restored_link(saved, params, given):
+    if given is not None:
+        return links.get(given)
+    try:
+        return links.get(saved["name"])
+    except ValueError:
+        raise ValueError(f"the model's link {saved['name']!r} is one of your own; give it again: load(path, link=...)") from None
+
+
+# --------------------------------------------------------------------------- what the user meant
+def resolve_family(family):
+    """A Family from a name, a factory of the catalogue, or a Family."""
+    if isinstance(family, Family):
+        return family
+    known = families.catalogue()
+    if isinstance(family, str):
+        name = family.strip().lower().replace("-", "_")
+        if name not in known:
+            raise ValueError(f"unknown family {family!r}{checks.nearest(name, known)} Families: {', '.join(known)}, "
+                             "or a jglm.Family of your own")  # fmt: skip
+        family = known[name]
+    if callable(family):
+        try:
+            family = family()
+        except TypeError as error:
+            raise ValueError(f"the family needs its parameters: {error}") from None
+    if not isinstance(family, Family):
+        raise TypeError(f"family must be a name or a jglm.Family; it is {type(family).__name__}")
+    return family
+
+
+def resolve_link(family, link, penalty=None):
+    """The Link of a name, of a Link, or the family's default; with a penalty the classes are treated alike."""
+    if link is None:
+        if penalty is not None and family.response == "label" and family.dim is not None:
+            return links.canonical
+        link = links.default(family)
+    elif isinstance(link, str) and link.strip().lower() == "canonical" and families.is_of_catalogue(family):
+        link = links.canonical_named(family)
+    link = links.get(link)
+    if (family.dim is None) != (link.columns == 0 and family.dim is None):
+        raise ValueError(f"link {link.name!r} is for families of several natural parameters; {family.name!r} has one")
+    if family.dim is not None and link.inverse_ is not None:
+        raise ValueError(f"link {link.name!r} is for a scalar mean; family {family.name!r} has {family.dim} parameters")
+    return link if families.is_of_catalogue(family) else _checked_shortcut(family, link)
+
+
+def _checked_shortcut(family, link):
+    """Stable forms go by the family's name: another family of that name must not get them."""
+    if link.inverse_ is None or family.dim is not None:
+        return link
+    lin = np.array([-1.3, -0.4, 0.3, 0.9, 1.7])
+    with np.errstate(all="ignore"):
+        by_name = np.asarray(jax.vmap(jax.grad(family.a))(jax.vmap(lambda v: link.eta(family, v))(jnp.asarray(lin))))
+        plain = np.asarray(jax.vmap(link.response)(jnp.asarray(lin)))
+    ok = np.isfinite(by_name) & np.isfinite(plain)
+    return link if ok.any() and np.allclose(by_name[ok], plain[ok], rtol=1e-6) else link.without(family)
+
+
+def _positive(name, value):
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}; it must be a positive number") from None
+    if not (value > 0 and np.isfinite(value)):
+        raise ValueError(f"{name} is {value}; it must be a positive number")
+    return value

@@ -1,0 +1,89 @@
+"""Input checks: what was wrong with the values, why that cannot be, what to do."""
+
+import difflib
+
+import numpy as np
+
+
+def nearest(name, known):
+    """'; did you mean ...?' for a name that is near a known one, else ''."""
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], 1, 0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def choice(what, value, known):
+    """`value` if it is one of `known`, else a ValueError with the nearest."""
+    if value not in known:
+        raise ValueError(f"{what} is {value!r}{nearest(value, known)} It must be one of {', '.join(map(repr, known))}")
+    return value
+
+
+def to_numpy(what, values):
+    """Any array, series or list as NumPy; text and objects stay as they are."""
+    if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
+        values = values.to_numpy()
+    array = np.asarray(values)
+    if array.ndim == 0:
+        raise ValueError(f"{what} is a single value; it must be an array")
+    return array
+
+
+def numbers(what, values, n=None, shape=None):
+    """A finite float64 array; of n rows, or of `shape`, where given.
+
+    Raises TypeError for text, ValueError for NaN, infinities and lengths that differ.
+    """
+    array = to_numpy(what, values)
+    if array.dtype == object or array.dtype.kind in "USmMV":
+        try:
+            array = array.astype(float)
+        except (TypeError, ValueError):
+            bad = next((v for v in array.ravel() if not _is_number(v)), array.ravel()[0])
+            raise TypeError(f"{what} holds {bad!r}, which is not a number; encode text columns or use jglm.glm") from None
+    if array.dtype.kind == "c":
+        raise TypeError(f"{what} holds complex numbers; it must be real")
+    array = array.astype(np.float64, copy=False)
+    if n is not None and array.shape[0] != n:
+        raise ValueError(f"{what} has {array.shape[0]} rows, X has {n}; they must have the same")
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{what} has shape {array.shape}; it must be {shape}")
+    refuse(what, ~np.isfinite(array), "NaN or infinite", "drop or fill them")
+    return array
+
+
+def _is_number(v):
+    try:
+        float(v)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def refuse(what, bad, kind, remedy):
+    """ValueError where any of the boolean array `bad` holds, naming how many and the first row."""
+    if np.any(bad):
+        rows = bad if bad.ndim == 1 else bad.any(axis=tuple(range(1, bad.ndim)))
+        count = int(np.sum(bad))
+        values = "value" if count == 1 else "values"
+        raise ValueError(f"{what} has {count} {kind} {values} (first: row {int(np.argmax(rows))}); {remedy}")
+
+
+def in_support(family, y, on):
+    """ValueError where a y (of a row that counts) lies outside the support of the family; whether all are on its
+    lattice, where it has one."""
+    support = family.support
+    value = y if y.ndim == 1 else np.where(on[:, None], y, 0.5)
+    rows = np.where(on, value, support.low if support.low_in else 0.5) if y.ndim == 1 else value
+    inside = support._replace(step=0.0).holds(rows) | (~on if y.ndim == 1 else False)
+    needs = support.describe() if support.step == 0 else support._replace(step=0.0).describe()
+    if support.low == 0.0 and np.all(rows[~inside] < 0):
+        kind = "negative"
+    elif np.all(rows[~inside] == 0):
+        kind = "zero"
+    else:
+        kind = "impossible"
+    remedy = f"family {family.name!r} needs {needs}; drop those rows or use another family"
+    if kind == "negative":
+        remedy = f"family {family.name!r} needs {needs}; drop those rows or use family='gaussian'"
+    refuse("y", ~inside, kind, remedy)
+    return bool(np.all(support.holds(rows) | (~on if y.ndim == 1 else False)))

@@ -1,0 +1,143 @@
+"""Arrays in: X, y, weights, offsets checked and put where the solver wants them."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from jglm import checks, response
+from jglm.design import Dense
+from jglm.model import Data
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a fit takes, in NumPy: X (n, p) with its intercept, y as the family takes it, `weight` (prior or frequency
+    weights times trials), `size` and `power` (see model.describe), offset (n,) or (n, k), and what to call things."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    size: np.ndarray
+    power: np.ndarray
+    offset: np.ndarray
+    names: list
+    levels: list | None
+    intercept: bool
+    nobs: float
+    has_offset: bool
+
+    def device(self, dtype):
+        """The same for the solver: X in `dtype`."""
+        return Data(Dense(self.X.astype(dtype, copy=False)), self.y, self.weight, self.offset)
+
+
+def matrix(X, names=None):
+    """(X float64 (n, p), names): NumPy, JAX, pandas, Polars, Arrow or lists of numbers."""
+    if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
+        raise TypeError("X is a SciPy sparse matrix; pass X.toarray() (index-coded and sparse designs are not read yet)")
+    columns = getattr(X, "columns", None) if hasattr(X, "to_numpy") or hasattr(X, "to_pandas") else None
+    if columns is not None and not hasattr(X, "iloc") and hasattr(X, "column_names"):
+        columns, X = X.column_names, np.column_stack([c.to_numpy() for c in X.columns])
+    array = checks.to_numpy("X", X)
+    if array.ndim == 1:
+        raise ValueError(f"X has shape {array.shape}; it must be (n, p): use X[:, None] for a single column")
+    if array.ndim != 2:
+        raise ValueError(f"X has {array.ndim} dimensions; it must be (n, p)")
+    if array.shape[0] == 0:
+        raise ValueError("X has no rows; a fit needs data")
+    array = checks.numbers("X", array)
+    p = array.shape[1]
+    if names is None:
+        names = [str(c) for c in columns] if columns is not None else [f"x{i + 1}" for i in range(p)]
+    names = [str(v) for v in names]
+    if len(names) != p:
+        raise ValueError(f"names has {len(names)} entries, X has {p} columns")
+    if len(set(names)) != p:
+        twice = next(v for v in names if names.count(v) > 1)
+        raise ValueError(f"the column name {twice!r} stands twice; names must differ")
+    return array, names
+
+
+def offsets(offset, exposure, n, width):
+    """offset + log(exposure), zeros where neither is given: (n,), or (n, k) for k columns of lin."""
+    total = np.zeros(n)
+    if offset is not None:
+        total = checks.numbers("offset", offset, n)
+        if total.ndim == 2 and width is None and total.shape[1] == 1:
+            total = total[:, 0]
+        if total.ndim == 2 and total.shape != (n, width):
+            raise ValueError(f"offset has shape {total.shape}; it must be ({n},)" + (f" or ({n}, {width})" if width else ""))
+    if exposure is not None:
+        e = checks.numbers("exposure", exposure, n, (n,))
+        checks.refuse("exposure", e <= 0, "zero or negative", "it enters as log(exposure); drop those rows")
+        total = total + (np.log(e) if total.ndim == 1 else np.log(e)[:, None])
+    return total if width is None or total.ndim == 2 else np.repeat(total[:, None], width, axis=1)
+
+
+def weights_of(weights, n):
+    """(n,) of finite weights >= 0, ones where none are given."""
+    if weights is None:
+        return np.ones(n)
+    w = checks.numbers("weights", weights, n, (n,))
+    checks.refuse("weights", w < 0, "negative", "weights must be >= 0")
+    if not np.any(w > 0):
+        raise ValueError("weights are all 0; no row is left to fit")
+    return w
+
+
+def likelihood_weights(family, weights, size, kind):
+    """(weight, size, power): the weight of the loss, and how it enters the likelihood.
+
+    A frequency weight repeats the row; a prior one does the same or divides the dispersion, as R has it for the family.
+    """
+    n = len(weights)
+    if size is not None:
+        return weights * size, size, np.where(size > 0, weights, 0.0)
+    if kind == "prior" and family.prior_weights == "dispersion":
+        return weights, weights, np.ones(n)
+    return weights, np.ones(n), weights
+
+
+def with_intercept(X, names):
+    """A column of ones in front; a constant column beside it warns."""
+    if "Intercept" in names:
+        raise ValueError("X has a column named 'Intercept'; use intercept=False or rename it")
+    constant = [name for j, name in enumerate(names) if X[0, j] == X[-1, j] and np.all(X[:, j] == X[0, j])]
+    if constant:
+        warnings.warn(f"constant column {', '.join(constant)} besides the intercept; one of them is dropped "
+                      "(use intercept=False to keep yours)", UserWarning, stacklevel=4)  # fmt: skip
+    whole = np.empty((X.shape[0], X.shape[1] + 1), X.dtype)
+    whole[:, 0] = 1.0
+    whole[:, 1:] = X
+    return whole, ["Intercept", *names]
+
+
+def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trials, intercept, names):
+    """(Prepared, family with its number of classes) from what the user gave; raises as described in `checks`."""
+    checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
+    X, names = matrix(X, names)
+    n = len(X)
+    encoded, family = response.encode(family, y, trials, weights)
+    if len(encoded.y) != n:
+        raise ValueError(f"y has {len(encoded.y)} rows, X has {n}; they must have the same")
+    w = weights_of(weights, n)
+    weight, size, power = likelihood_weights(family, w, encoded.size, weight_kind)
+    if not np.any(weight > 0):
+        raise ValueError("no row has a positive weight and trials; nothing is left to fit")
+    if family.response == "value" or family.response == "proportion":
+        if not checks.in_support(family, encoded.y, weight > 0):
+            warnings.warn(f"y has values that are not whole numbers; family {family.name!r} is one of counts: the fit is a "
+                          "quasi-likelihood one, and llf and aic are not those of a distribution",
+                          UserWarning, stacklevel=4)  # fmt: skip
+    shift = offsets(offset, exposure, n, link.width(family))
+    if intercept:
+        X, names = with_intercept(X, names)
+    elif X.shape[1] == 0:
+        raise ValueError("X has no columns and intercept=False; there is nothing to estimate")
+    nobs = float(np.sum(power[weight > 0])) if weight_kind == "frequency" else float(np.sum(weight > 0))
+    prepared = Prepared(
+        X, encoded.y, weight, size, power, shift, names, encoded.levels, bool(intercept), nobs,
+        offset is not None or exposure is not None,
+    )  # fmt: skip
+    return prepared, family

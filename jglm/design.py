@@ -1,0 +1,77 @@
+"""Designs: the matrix X behind three operations, so that a solver never asks how it is stored.
+
+    matvec(coef)   X coef      (p,) -> (n,),  (p, k) -> (n, k)
+    rmatvec(r)     X'r         (n,) -> (p,),  (n, k) -> (p, k)
+    gram(w)        X' W X      (n,) -> (p, p)
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from jglm._record import record
+
+# About a megabyte of X: a block stays in cache between being weighted and being multiplied.
+BLOCK_ELEMENTS = 1 << 17
+
+
+@record
+class Dense:
+    """A matrix (n, p) in memory. Products run in X's dtype; sums over rows are kept in the dtype of the argument."""
+
+    X: Any
+
+    @property
+    def shape(self):
+        return self.X.shape
+
+    def matvec(self, coef):
+        """X coef, (p,) -> (n,) or (p, k) -> (n, k)."""
+        return _dot(self.X, coef.astype(self.X.dtype)).astype(coef.dtype)
+
+    def rmatvec(self, r):
+        """X'r, (n,) -> (p,) or (n, k) -> (p, k)."""
+        if self.X.dtype == r.dtype:
+            # XLA on CPU is several times faster at r'X than at X'r.
+            return _dot(r.T, self.X).T
+        add = lambda X, r: _dot(r.astype(X.dtype).T, X).T.astype(r.dtype)
+        zero = jnp.zeros((self.shape[1], *r.shape[1:]), r.dtype)
+        return _over_blocks(add, zero, self.X, r)
+
+    def gram(self, w):
+        """X' diag(w) X, (n,) -> (p, p)."""
+        add = lambda X, w: _dot((X * w[:, None].astype(X.dtype)).T, X).astype(w.dtype)
+        zero = jnp.zeros((self.shape[1], self.shape[1]), w.dtype)
+        return _over_blocks(add, zero, self.X, w)
+
+
+def _dot(a, b):
+    # On a GPU the default for float32 is TF32, with three digits.
+    return jnp.dot(a, b, precision=lax.Precision.HIGHEST)
+
+
+def _over_blocks(part, zero, X, v):
+    """sum of part(X[rows], v[rows]) over blocks of rows, without a copy of X."""
+    n, p = X.shape
+    rows = max(256, BLOCK_ELEMENTS // max(p, 1))
+    if n <= 2 * rows:
+        return part(X, v)
+
+    def body(i, total):
+        at = i * rows
+        return total + part(lax.dynamic_slice_in_dim(X, at, rows), lax.dynamic_slice_in_dim(v, at, rows))
+
+    whole = n // rows
+    total = lax.fori_loop(0, whole, body, zero)
+    return total + part(X[whole * rows :], v[whole * rows :]) if n % rows else total
+
+
+def gram_blocks(design, w):
+    """X' W X for W (n, k, k): the Hessian (k p, k p), class by class."""
+    k, p = w.shape[1], design.shape[1]
+    rows, columns = jnp.triu_indices(k)
+    one = lambda ij: design.gram(w[:, ij[0], ij[1]])
+    blocks = lax.map(one, (rows, columns))
+    whole = jnp.zeros((k, k, p, p), blocks.dtype).at[rows, columns].set(blocks).at[columns, rows].set(blocks)
+    return whole.transpose(0, 2, 1, 3).reshape(k * p, k * p)

@@ -1,0 +1,50 @@
+"""What rows say about a fit: residuals, and directions in which the likelihood has no maximum."""
+
+import numpy as np
+
+KINDS = ("response", "pearson", "deviance", "working")
+
+
+def residuals(kind, t, rows, weight):
+    """Residuals (n,) of a scalar family, as R defines them; of a vector one (n, k), deviance (n,).
+
+    response t - mu; pearson sqrt(w) (t - mu) / sqrt V; deviance sign(t - mu) sqrt(w d); working (t - mu) d lin / d mu.
+    """
+    error = t - rows.mu
+    if kind == "response":
+        return error
+    if error.ndim == 1:
+        if kind == "pearson":
+            return np.sqrt(weight) * error / np.sqrt(rows.variance)
+        if kind == "deviance":
+            return np.sign(error) * np.sqrt(weight * rows.deviance)
+        return error / rows.slope
+    if kind == "pearson":
+        own = np.diagonal(_variance(rows), axis1=1, axis2=2)
+        return np.sqrt(weight)[:, None] * error / np.sqrt(own)
+    if kind == "deviance":
+        return np.sqrt(weight * rows.deviance)
+    return -np.einsum("nij,nj->ni", np.linalg.pinv(rows.expected), rows.score)
+
+
+def _variance(rows):
+    """The variance of T(y) of a softmax family from its mean: diag(mu) - mu mu'."""
+    return np.eye(rows.mu.shape[1]) * rows.mu[:, None, :] - rows.mu[:, :, None] * rows.mu[:, None, :]
+
+
+def recession(X, step, p, threshold=1e-3):
+    """Columns along which a converged fit still runs away, or None.
+
+    At a maximum the next Newton step is nothing. Where it moves some row's lin by more than `threshold` although the
+    distance to the optimum in standard errors is nil, the likelihood rises for ever in that direction: separation.
+    Returns the indices (into the p columns) of the coefficients that carry it.
+    """
+    if not np.all(np.isfinite(step)):
+        return None
+    moves = step.reshape(-1, p)
+    shift = np.abs(X @ moves.T)
+    if shift.size == 0 or np.max(shift) < threshold:
+        return None
+    spread = np.sqrt(np.mean(X**2, axis=0))
+    share = np.max(np.abs(moves) * spread, axis=0)
+    return np.flatnonzero(share > 1e-3 * np.max(share))

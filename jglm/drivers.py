@@ -1,0 +1,165 @@
+"""The only loops over a solver: one traced (`solve`, pure), one on the host (progress, history, Ctrl-C)."""
+
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jglm._record import record
+from jglm.model import Query, Unknowns, evaluate, flatten, unflatten
+from jglm.solvers.base import Status
+from jglm.solvers.newton import Newton, solve_scaled
+
+
+@record
+class Solution:
+    """What a fit found: coef, nuisance, the objective, the norm (largest entry) of its gradient, passes over the data
+    and a `Status`; `step` is the Newton step that would come next, `history` (max_iter, 2) objective and gradient norm
+    per pass, NaN where there was none."""
+
+    coef: Any
+    nuisance: dict
+    value: Any
+    grad_norm: Any
+    n_iter: Any
+    status: Any
+    step: Any
+    history: Any
+
+
+def zeros(model, data):
+    """The unknowns at 0."""
+    p, k = data.X.shape[1], model.width()
+    dtype = jnp.result_type(data.weight, float) if not hasattr(data.weight, "dtype") else data.weight.dtype
+    return Unknowns(jnp.zeros((p,) if k is None else (p, k), dtype), {})
+
+
+def _begin(model, data, solver, start):
+    return solver.init(model, zeros(model, data) if start is None else start, start is not None)
+
+
+def _run(model, data, solver, start):
+    """The traced loop."""
+    state = _begin(model, data, solver, start)
+    history = jnp.full((solver.max_iter, 2), jnp.nan, state.point.dtype)
+
+    def body(carry):
+        state, i, history = carry
+        state = solver.step(model, state, evaluate(model, data, state.query, solver.asks))
+        seen = jnp.stack([state.value, jnp.max(jnp.abs(state.grad))])
+        return state, i + 1, history.at[i].set(seen)
+
+    going = lambda carry: (carry[0].status == Status.RUNNING) & (carry[1] < solver.max_iter)
+    state, n_iter, history = lax.while_loop(going, body, (state, jnp.zeros((), jnp.int32), history))
+    return _solution(state, n_iter, history)
+
+
+def _solution(state, n_iter, history):
+    found = unflatten(state.point, state.query.point)
+    status = jnp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
+    step = getattr(state, "step", jnp.zeros_like(state.point))
+    return Solution(
+        found.coef, found.nuisance, state.value, jnp.max(jnp.abs(state.grad)), n_iter, status.astype(jnp.int32), step,
+        history,
+    )  # fmt: skip
+
+
+@jax.custom_jvp
+def _solve(model, data, solver, start):
+    return _run(model, data, solver, start)
+
+
+@_solve.defjvp
+def _solve_rule(primals, tangents):
+    """Implicit function theorem: at the optimum g(coef; theta) = 0, so d coef = -H^-1 (dg / d theta) d theta, with H
+    the observed Hessian."""
+    model, data, solver, start = primals
+    solution = _solve(model, data, solver, start)
+    found = Unknowns(solution.coef, solution.nuisance)
+
+    def objective(model, data, flat):
+        at = unflatten(flat, found)
+        value = evaluate(model, data, Query(at), "value").value
+        return model.penalized(value, jnp.zeros_like(flat), at)[0]
+
+    flat = flatten(found)
+    slope = lambda model, data: jax.grad(objective, argnums=2)(model, data, flat)
+    shift = jax.jvp(slope, (model, data), tangents[:2])[1]
+    hess = jax.hessian(objective, argnums=2)(model, data, flat)
+    moved = unflatten(-solve_scaled(hess, shift), found)
+    grown = jax.jvp(lambda m, d: objective(m, d, flat), (model, data), tangents[:2])[1]
+    none = lambda x: np.zeros(jnp.shape(x), jax.dtypes.float0)
+    still = jnp.zeros_like
+    tangent = Solution(
+        moved.coef, moved.nuisance, grown, still(solution.grad_norm), none(solution.n_iter), none(solution.status),
+        still(solution.step), still(solution.history),
+    )  # fmt: skip
+    return solution, tangent
+
+
+def solve(model, data, *, solver=None, start=None):
+    """Fit `model` to `data`: a pure function, so it may stand under jit, vmap and grad.
+
+    Args:
+        model: a `Model`.
+        data: a `Data` of floating arrays: X a design (or an array, taken as Dense), y, weight (n,), offset as lin.
+        solver: a record of jglm.solvers; by default Newton().
+        start: `Unknowns` (or coef) to begin at; by default found from the data.
+
+    Returns a `Solution`; derivatives of coef and value are those of the optimum (implicit differentiation), whatever
+    the solver did on the way. Nothing is raised: look at `status`.
+    """
+    if start is not None and not isinstance(start, Unknowns):
+        start = Unknowns(jnp.asarray(start), {})
+    return _solve(model, data, Newton() if solver is None else solver, start)
+
+
+run_compiled = jax.jit(_run)
+_begin_compiled = jax.jit(_begin)
+_evaluate_compiled = jax.jit(evaluate, static_argnums=3)
+_step_compiled = jax.jit(lambda solver, model, state, info: solver.step(model, state, info))
+
+
+def solve_on_host(model, data, solver, start=None, report=None):
+    """The same loop with a look at every pass: `report(i, value, grad_norm, decrement)` is called after each.
+
+    Ctrl-C ends it with the best point so far and the status INTERRUPTED.
+    """
+    state = _begin_compiled(model, data, solver, start)
+    history = np.full((solver.max_iter, 2), np.nan)
+    i, status = 0, Status.RUNNING
+    try:
+        while status == Status.RUNNING and i < solver.max_iter:
+            info = _evaluate_compiled(model, data, state.query, solver.asks)
+            state = _step_compiled(solver, model, state, info)
+            history[i] = float(state.value), float(jnp.max(jnp.abs(state.grad)))
+            status, i = Status(int(state.status)), i + 1
+            if report is not None:
+                report(i, *history[i - 1], float(state.decrement))
+    except KeyboardInterrupt:
+        state = type(state)(**{**vars(state), "status": jnp.asarray(Status.INTERRUPTED, jnp.int32)})
+    return _solution(state, np.int32(i), history)
+
+
+class Progress:
+    """A line that tells passes, objective and distance, once a fit has taken longer than `patience` seconds."""
+
+    def __init__(self, total, patience=1.0):
+        self.total, self.patience, self.began, self.bar = total, patience, time.monotonic(), None
+
+    def __call__(self, i, value, grad_norm, decrement):
+        if self.bar is None:
+            if time.monotonic() - self.began < self.patience:
+                return
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=self.total, desc="jglm", unit="pass", initial=i - 1, leave=False)
+        self.bar.set_postfix_str(f"objective {value:.6g}, {decrement:.1e} from the optimum")
+        self.bar.update(i - self.bar.n)
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()

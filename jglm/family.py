@@ -1,0 +1,256 @@
+"""Family: a response distribution, defined by its log-partition a(eta) alone.
+
+    p(y) = b(y, phi) exp{(T(y)·eta - a(eta)) / phi}
+
+Everything else follows from `a` by automatic differentiation: the mean of T(y) is a', its variance phi a'', the
+canonical link the inverse of a', the deviance twice the gap between a*(y) (the convex conjugate) and its supporting
+line. See Barndorff-Nielsen, Information and Exponential Families (1978), and Jørgensen, The Theory of Dispersion
+Models (1997).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jglm import _invert
+from jglm._record import fn, record, strong
+from jglm._support import NAMED, Support, find_support
+
+_NODES, _WEIGHTS = (np.array(v) for v in np.polynomial.legendre.leggauss(8))
+_NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
+
+RESPONSES = ("value", "label", "proportion")
+
+
+@record(static=(
+    "name", "a_", "domain", "dim", "T_", "support_", "natural_", "log_b_", "log_saturated_", "default_link",
+    "dispersion", "response", "prior_weights",
+))  # fmt: skip
+class Family:
+    """The exponential family with log-partition `a`.
+
+    Args:
+        name: what it is called.
+        a: the log-partition of ONE observation, () -> () or (k,) -> (), written with `jax.numpy`; `a(eta)` or
+            `a(eta, **params)`. It should be convex; a stable form pays.
+        domain: (low, high), where a is finite.
+        dim: None for a scalar eta, else its length k (-1: found from the data).
+        T: the sufficient statistic of one observation, () -> () or (k,); by default y itself.
+        support: where y may lie: "real", "positive", "nonnegative", "unit_interval", "boolean",
+            "nonnegative_integer", "simplex" or (low, high, step) with step 0 for a continuum. By default found from a.
+        params: parameters of the family that are not regressed on, as numbers: `{"r": 2.0}`.
+        natural: mu -> eta in closed form, for speed; by default a' is inverted numerically.
+        log_b: log of the base measure, `log_b(y, phi, **params)`, in closed form.
+        log_saturated: the same plus a*(y) / phi: the log density of y where the mean is y. For large y this has no
+            cancellation, so it is preferred to log_b where both are given.
+        default_link: name of the link used when none is given; by default canonical where eta may be any real,
+            else "log".
+        dispersion: "fixed" (phi = 1) or "estimated".
+        response: how users write y: "value", "label" (two or k classes) or "proportion" (successes of trials).
+        prior_weights: what a prior weight w does to the likelihood: "likelihood" (log density times w) or
+            "dispersion" (phi / w). R does the latter for the normal and the binomial.
+
+    All methods broadcast, keep the caller's dtype and are safe under jit, vmap and grad. For a vector eta the last
+    axis of eta, mu and T(y) has length k.
+
+    >>> import jax.numpy as jnp
+    >>> poisson = Family("poisson", a=jnp.exp)
+    >>> float(poisson.mean(0.0)), float(poisson.variance(0.0)), float(poisson.natural(1.0))
+    (1.0, 1.0, 0.0)
+    """
+
+    name: str
+    a_: Callable
+    domain: tuple
+    dim: int | None
+    T_: Callable | None
+    support_: Any
+    natural_: Callable | None
+    log_b_: Callable | None
+    log_saturated_: Callable | None
+    default_link: str | None
+    dispersion: str
+    response: str
+    prior_weights: str
+    params: dict
+
+    def __init__(self, name, a, *, domain=(-np.inf, np.inf), dim=None, T=None, support=None, params=None,
+                 natural=None, log_b=None, log_saturated=None, default_link=None, dispersion="fixed",
+                 response="value", prior_weights="likelihood"):  # fmt: skip
+        if not callable(a):
+            raise TypeError(f"a must be a function of eta, such as jnp.exp; it is {type(a).__name__}")
+        if dispersion not in ("fixed", "estimated"):
+            raise ValueError(f"dispersion is {dispersion!r}; it must be 'fixed' (phi = 1) or 'estimated'")
+        if response not in RESPONSES:
+            raise ValueError(f"response is {response!r}; it must be one of {RESPONSES}")
+        if isinstance(support, str) and support not in NAMED:
+            raise ValueError(f"support is {support!r}; it must be one of {sorted(NAMED)} or (low, high, step)")
+        low, high = (float(v) for v in domain)
+        if not low < high:
+            raise ValueError(f"domain is {domain!r}; it must be (low, high) with low < high")
+        given = dict(
+            name=str(name), a_=fn(a), domain=(low, high), dim=dim, T_=fn(T),
+            support_=tuple(map(float, support)) if support is not None and not isinstance(support, str) else support,
+            natural_=fn(natural), log_b_=fn(log_b), log_saturated_=fn(log_saturated), default_link=default_link,
+            dispersion=dispersion, response=response, prior_weights=prior_weights,
+            params={k: strong(v) for k, v in (params or {}).items()},
+        )  # fmt: skip
+        self.__dict__.update(given)
+
+    def __repr__(self):
+        inner = "".join(f", {k}={float(v):g}" for k, v in self.params.items() if np.ndim(v) == 0 and _concrete(v))
+        return f"Family({self.name!r}{inner})"
+
+    def replace(self, **changes):
+        """The same family with other `name`, `dim` or `params`."""
+        new = object.__new__(Family)
+        new.__dict__.update(self.__dict__, **changes)
+        return new
+
+    # ------------------------------------------------------------------ of one observation
+    def a(self, eta):
+        """The log-partition of one observation, at eta () or (k,)."""
+        eta = _real(eta)
+        real = jnp.finfo(eta.dtype).dtype
+        params = {k: jnp.asarray(v, real) for k, v in self.params.items()}
+        return self.a_(eta, **params)
+
+    def statistic(self, y):
+        """T(y) of one observation."""
+        return y if self.T_ is None else self.T_(y)
+
+    def natural_one(self, mu):
+        """eta with a'(eta) = mu, of one observation; NaN where the search did not converge."""
+        if self.natural_ is None:
+            return _natural(self, mu)
+        return self.natural_(mu, **{k: jnp.asarray(v, mu.dtype) for k, v in self.params.items()})
+
+    def loss_one(self, t, eta):
+        """a(eta) - t·eta for the sufficient statistic t of one observation."""
+        return self.a(eta) - jnp.sum(t * eta)
+
+    def deviance_one(self, t, eta):
+        """2 (a*(t) - t·eta + a(eta)), where a*(t) = t·eta_t - a(eta_t) with a'(eta_t) = t.
+
+        At the edge of the support eta_t is infinite and a* a limit, taken at a far finite point. Where t and the mean
+        are close the difference would cancel; it is then the integral of 2 (1 - s) a'' along the way from eta_t to
+        eta, by Gauss-Legendre, which is exact to rounding as a'' hardly changes there.
+        """
+        far = np.sqrt(float(jnp.finfo(eta.dtype).max)) / 4
+        eta_t = jnp.clip(self.natural_one(t), -far, far)
+        direct = 2 * (jnp.sum(t * eta_t) - self.a(eta_t) + self.loss_one(t, eta))
+        step = eta - eta_t
+        line = lambda s: self.a(eta_t + s * step)
+        bend = lambda s: jax.grad(jax.grad(line))(jnp.asarray(s, eta.dtype))
+        first, last = bend(0.0), bend(1.0)
+        close = jnp.abs(last - first) < 0.1 * first
+        step = jnp.where(close, step, 0.0)
+        nodes, weights = jnp.asarray(_NODES, eta.dtype), jnp.asarray(_WEIGHTS * (1 - _NODES), eta.dtype)
+        integral = 2 * jnp.sum(weights * jax.vmap(bend)(nodes))
+        return jnp.where(close, integral, jnp.maximum(direct, 0.0))
+
+    def log_prob_one(self, y, eta, phi):
+        """log density (or probability) of one y."""
+        params = {k: jnp.asarray(v, eta.dtype) for k, v in self.params.items()}
+        t = self.statistic(y)
+        if self.log_saturated_ is not None:
+            return self.log_saturated_(y, phi, **params) - self.deviance_one(t, eta) / (2 * phi)
+        if self.log_b_ is not None:
+            return self.log_b_(y, phi, **params) - self.loss_one(t, eta) / phi
+        raise ValueError(f"family {self.name!r} has no closed base measure: give Family(..., log_b=...)")
+
+    @property
+    def has_density(self):
+        """Whether log_prob has a closed form."""
+        return self.log_b_ is not None or self.log_saturated_ is not None
+
+    # ------------------------------------------------------------------ broadcast
+    def _each(self, one, ins, out="()"):
+        """`one`, of one observation, over arrays; `ins` marks with 'k' what is a vector for a vector eta."""
+        if self.dim is None:
+            return jnp.vectorize(one)
+        shapes = ",".join("(k)" if c == "k" else "()" for c in ins)
+        return jnp.vectorize(one, signature=f"{shapes}->{out}")
+
+    def mean(self, eta):
+        """E T(y) = a'(eta): () -> (), or (..., k) -> (..., k)."""
+        return self._each(jax.grad(self.a), "k", "(k)")(_real(eta))
+
+    def variance(self, eta):
+        """a''(eta), so that var T(y) = phi a'': () -> (), or (..., k) -> (..., k, k)."""
+        return self._each(jax.hessian(self.a), "k", "(k,k)")(_real(eta))
+
+    def natural(self, mu):
+        """eta with a'(eta) = mu, the canonical link. NaN for a mu that no eta reaches."""
+        return self._each(self.natural_one, "k", "(k)")(_real(mu))
+
+    def loss(self, y, eta):
+        """a(eta) - T(y)·eta, the negative log-likelihood up to what does not depend on eta (and up to phi)."""
+        eta, y = _real(eta), _real(y)
+        return self._each(lambda y, eta: self.loss_one(self.statistic(y), eta), self._y + "k")(y, eta)
+
+    def deviance(self, y, mu):
+        """Unit deviance 2 {l(y; y) - l(y; mu)} phi, >= 0 and 0 at mu = T(y)."""
+        y, mu = _real(y), _real(mu)
+        one = lambda y, mu: self.deviance_one(self.statistic(y), self.natural_one(mu))
+        return self._each(one, self._y + "k")(y, mu)
+
+    def log_prob(self, y, eta, phi=1.0):
+        """log b(y, phi) + (T(y)·eta - a(eta)) / phi.
+
+        Raises ValueError where the family was given no log_b.
+        """
+        eta, y = _real(eta), _real(y)
+        phi = jnp.asarray(phi, eta.dtype)
+        return self._each(self.log_prob_one, self._y + "k1")(y, eta, phi)
+
+    @property
+    def _y(self):
+        return "k" if self.T_ is None else "1"
+
+    # ------------------------------------------------------------------ facts
+    @property
+    def support(self):
+        """Where y may lie, a `Support`: as given, else found from a."""
+        if isinstance(self.support_, str):
+            return NAMED[self.support_]
+        if self.support_ is not None:
+            low, high, step = self.support_
+            return Support(low, high, step, bool(np.isfinite(low)), bool(np.isfinite(high)))
+        return find_support(self)
+
+    def center(self, dtype):
+        """A natural parameter well inside the domain, () or (k,)."""
+        point = _invert.interior(self.domain, dtype)
+        return point if self.dim is None else jnp.broadcast_to(point, (self.dim,))
+
+
+def _real(x):
+    """An array of floating (or complex) numbers; integers become the default float."""
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
+
+
+def _concrete(v):
+    return not isinstance(v, jax.core.Tracer)
+
+
+@jax.custom_jvp
+def _natural(family, mu):
+    if family.dim is None:
+        return _invert.solve_increasing(jax.grad(family.a), mu, family.domain)
+    return _invert.solve_convex(family.a, mu, family.center(mu.dtype))
+
+
+@_natural.defjvp
+def _natural_rule(primals, tangents):
+    """Implicit differentiation of a'(eta; params) = mu: d eta = (d mu - d_params a'·d params) / a''."""
+    family, mu = primals
+    eta = _natural(family, mu)
+    shift = jax.jvp(lambda f: jax.grad(f.a)(eta), (family,), (tangents[0],))[1] if family.params else 0.0
+    bend = jax.hessian(family.a)(eta)
+    moved = tangents[1] - shift
+    return eta, (moved / bend if family.dim is None else jnp.linalg.solve(bend, moved))

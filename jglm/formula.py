@@ -1,0 +1,322 @@
+"""Formulas, by formulaic: the text is checked before anything runs, levels and transforms are kept for prediction.
+
+formulaic evaluates what stands in a formula as Python. So the syntax tree of every factor is first held against a list
+of what a formula may contain: arithmetic, columns, NumPy's elementwise functions, formulaic's transforms, and the
+user's own `functions`.
+"""
+
+import ast
+import re
+import warnings
+
+import numpy as np
+
+from jglm import checks
+
+ELEMENTWISE = (
+    "abs", "absolute", "arccos", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "ceil", "cos", "cosh",
+    "exp", "exp2", "expm1", "fabs", "floor", "fmax", "fmin", "hypot", "log", "log10", "log1p", "log2", "maximum",
+    "minimum", "mod", "power", "rint", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "where",
+)  # fmt: skip
+TRANSFORMS = ("I", "C", "bs", "cr", "cc", "cs", "center", "scale", "standardize", "poly", "lag", "offset",
+              "Treatment", "Sum", "Helmert", "Diff", "Poly")  # fmt: skip
+CONTRASTS = ("treatment", "sum", "helmert", "diff", "poly", "sas")
+_NODES = (
+    ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name, ast.Load, ast.Constant, ast.List, ast.Tuple,
+    ast.keyword, ast.Attribute, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.UAdd, ast.USub,
+    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.BitAnd, ast.BitOr, ast.Invert,
+)  # fmt: skip
+LONGEST = 20_000
+
+
+class Formula:
+    """A formula with the state of its transforms and the levels of its factors, ready for new data.
+
+    Attributes: text, names (columns of the design), response (text of the left-hand side).
+    """
+
+    def __init__(self, text, functions=None):
+        self.text, self.functions = _checked_text(text), dict(functions or {})
+        parsed = _parse(self.text)
+        lhs, self.rhs = getattr(parsed, "lhs", None), getattr(parsed, "rhs", parsed)
+        if lhs is None:
+            raise ValueError(f"formula {text!r} has no response; write it as 'y ~ x + z'")
+        self.lhs, self.response = lhs, str(text).split("~")[0].strip()
+        self.variables = sorted(set().union(*(_variables(f, self.functions) for f in _factors(lhs, self.rhs))))
+        self.spec = None
+        self.names: list = []
+
+    # ------------------------------------------------------------------ fitting and predicting
+    def fit(self, frame):
+        """(X, offset or None) of a pandas frame without missing values; keeps the state for `transform`."""
+        matrix = self._materialize(self.rhs, frame)
+        self.spec = matrix.model_spec
+        X, offset = self._split(matrix)
+        return X, offset
+
+    def transform(self, frame):
+        """(X, offset or None) of new data; a level that was not there at the fit raises ValueError."""
+        self._refuse_unseen(frame)
+        return self._split(self._materialize(self.spec, frame))
+
+    def y(self, frame):
+        """The response: a plain column as it is, an expression as numbers (n,) or (n, q)."""
+        terms = list(self.lhs)
+        if len(terms) == 1 and len(terms[0].factors) == 1 and terms[0].factors[0].eval_method.value == "lookup":
+            return frame[terms[0].factors[0].expr]
+        values = np.asarray(self._materialize(self.lhs, frame), float)
+        return values[:, 0] if values.shape[1] == 1 else values
+
+    def response_variables(self):
+        return sorted(set().union(*(_variables(f, self.functions) for f in _factors(self.lhs))))
+
+    def _materialize(self, spec, frame):
+        from formulaic import model_matrix
+
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", category=FutureWarning)
+                return model_matrix(spec, frame, context=self._context(), na_action="ignore", output="pandas")
+        except Exception as error:
+            cause = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            raise ValueError(f"formula {self.text!r} cannot be evaluated: {cause}") from error
+
+    def _context(self):
+        context = {name: getattr(np, name) for name in ELEMENTWISE}
+        return context | {"np": np, "offset": lambda x: x, "C": _C} | self.functions
+
+    def _split(self, matrix):
+        """The design and the sum of the offset() terms."""
+        names = [str(c) for c in matrix.columns]
+        is_offset = [bool(re.match(r"offset\(.*\)$", n)) for n in names]
+        if any(":" in n and "offset(" in n for n in names):
+            raise ValueError(f"formula {self.text!r}: an offset() cannot stand in an interaction")
+        values = np.asarray(matrix, dtype=np.float64)
+        for j, name in enumerate(names):
+            checks.refuse(f"column {name!r} of the formula", ~np.isfinite(values[:, j]), "NaN or infinite",
+                          "drop those rows or change the transform")  # fmt: skip
+        keep = [j for j, o in enumerate(is_offset) if not o]
+        self.names = [names[j] for j in keep]
+        offset = values[:, is_offset].sum(axis=1) if any(is_offset) else None
+        return np.ascontiguousarray(values[:, keep]), offset
+
+    # ------------------------------------------------------------------ levels
+    def _refuse_unseen(self, frame):
+        for expr, (kind, state) in self.spec.encoder_state.items():
+            column = _column_of(expr)
+            if getattr(kind, "value", kind) != "categorical" or column is None or column not in frame:
+                continue
+            refuse_unseen(column, frame[column], state["categories"])
+
+    # ------------------------------------------------------------------ to and from a model file
+    def state(self):
+        """Text, levels and states of the transforms as JSON-able values; own functions by name only."""
+        return {
+            "text": self.text,
+            "names": self.names,
+            "functions": sorted(self.functions),
+            "transforms": encode(dict(self.spec.transform_state)),
+            "levels": encode({k: list(v[1]["categories"]) for k, v in self.spec.encoder_state.items()
+                              if "categories" in v[1]}),
+        }  # fmt: skip
+
+    @classmethod
+    def restore(cls, state, functions=None):
+        """The formula of a model file, checked as if it had been typed; own functions must be given again."""
+        missing = sorted(set(state["functions"]) - set(functions or {}))
+        if missing:
+            raise ValueError(f"the model's formula uses your function {missing[0]!r}; give it again: "
+                             f"load(..., functions={{{missing[0]!r}: ...}})")  # fmt: skip
+        from formulaic import ModelSpec
+        from formulaic.parser.types import Factor
+
+        new = cls(state["text"], functions)
+        levels = decode(state["levels"])
+        new.spec = ModelSpec(
+            formula=new.rhs, transform_state=decode(state["transforms"]),
+            encoder_state={k: (Factor.Kind.CATEGORICAL, {"categories": v}) for k, v in levels.items()},
+        )  # fmt: skip
+        new.names = list(state["names"])
+        return new
+
+
+def refuse_unseen(column, values, levels):
+    """ValueError where a value is none of the levels of the fit."""
+    known = set(levels)
+    unseen = [v for v in dict.fromkeys(np.asarray(values, dtype=object).tolist()) if v not in known]
+    if unseen:
+        shown = ", ".join(map(repr, list(levels)[:6])) + (", …" if len(known) > 6 else "")
+        raise ValueError(f"column {column!r} has the level {unseen[0]!r}, which was not there at the fit (levels: {shown}); "
+                         "drop those rows or fit again with them")  # fmt: skip
+
+
+def _C(data, *args, **kwargs):
+    """formulaic's C, refusing levels that the fit did not see."""
+    from formulaic.transforms.contrasts import C
+
+    marked = C(data, *args, **kwargs)
+    encoder = marked.__formulaic_metadata__.encoder
+
+    def encode_known(values, reduced_rank, drop_rows, encoder_state, model_spec):
+        if "categories" in encoder_state:
+            refuse_unseen("C(...)", getattr(values, "__wrapped__", values), encoder_state["categories"])
+        return encoder(values, reduced_rank, drop_rows, encoder_state, model_spec)
+
+    marked.__formulaic_metadata__.encoder = encode_known
+    return marked
+
+
+# --------------------------------------------------------------------------- what a formula may say
+def _checked_text(text):
+    if not isinstance(text, str):
+        raise TypeError(f"the formula must be text such as 'y ~ x + z'; it is {type(text).__name__}")
+    if len(text) > LONGEST:
+        raise ValueError(f"the formula has {len(text)} characters; {LONGEST} are allowed")
+    for exponent in re.findall(r"\)\s*(?:\*\*|\^)\s*(\d+)", text):
+        if int(exponent) > 20:
+            raise ValueError(f"the formula raises a sum of terms to the power {exponent}; 20 is the most")
+    return text
+
+
+def _parse(text):
+    from formulaic import Formula as Parsed
+
+    try:
+        return Parsed(text)
+    except Exception as error:
+        cause = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise ValueError(f"formula {text!r} cannot be read: {cause}") from error
+
+
+def _factors(*parts):
+    for part in parts:
+        if not hasattr(part, "__iter__") or hasattr(part, "_structure"):
+            raise ValueError("a formula has one left-hand and one right-hand side; '|' and nested formulas are not read")
+        for term in part:
+            yield from term.factors
+
+
+def _variables(factor, functions):
+    """The columns that a factor names; ValueError where it says what a formula may not say."""
+    if factor.eval_method.value == "literal":
+        return set()
+    if factor.eval_method.value == "lookup":
+        return {factor.expr}
+    quoted = {}
+
+    def unquote(match):
+        quoted[f"_quoted_{len(quoted)}"] = match[1]
+        return f"_quoted_{len(quoted) - 1}"
+
+    expr = re.sub(r"`([^`]+)`", unquote, factor.expr)
+    try:
+        tree = ast.parse(expr.strip(), mode="eval")
+    except (SyntaxError, RecursionError, MemoryError, ValueError):
+        raise ValueError(f"formula: {factor.expr!r} is not an expression that can be read") from None
+    names = set()
+    _check(tree.body, factor.expr, functions, names)
+    return {quoted.get(n, n) for n in names}
+
+
+def _check(node, expr, functions, names, depth=0):
+    if not isinstance(node, _NODES) or depth > 50:
+        _refuse(expr, type(node).__name__)
+    if isinstance(node, ast.Name):
+        if node.id.startswith("__"):
+            _refuse(expr, node.id)
+        names.add(node.id)
+    elif isinstance(node, ast.Attribute):
+        owner = node.value.id if isinstance(node.value, ast.Name) else None
+        if (owner, node.attr) not in _attributes():
+            _refuse(expr, ast.unparse(node))
+    elif isinstance(node, ast.Call):
+        _check_call(node, expr, functions, names, depth)
+    elif isinstance(node, ast.BinOp):
+        if isinstance(node.op, ast.Pow) and _constant(node.left):
+            _refuse(expr, "a power of constants")
+        if any(isinstance(side, ast.Constant) and isinstance(side.value, str) for side in (node.left, node.right)):
+            _refuse(expr, "arithmetic with text")
+        _check(node.left, expr, functions, names, depth + 1)
+        _check(node.right, expr, functions, names, depth + 1)
+    elif isinstance(node, ast.Constant):
+        if not (node.value is None or isinstance(node.value, (bool, int, float, str))):
+            _refuse(expr, repr(node.value))
+    else:
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, (ast.operator, ast.unaryop, ast.cmpop, ast.expr_context)):
+                _check(child, expr, functions, names, depth + 1)
+            elif not isinstance(child, _NODES):
+                _refuse(expr, type(child).__name__)
+
+
+def _check_call(node, expr, functions, names, depth):
+    if isinstance(node.func, ast.Name):
+        known = (*ELEMENTWISE, *TRANSFORMS, *functions)
+        if node.func.id not in known:
+            raise ValueError(f"formula: {expr!r} calls {node.func.id!r}, which is not allowed"
+                             f"{checks.nearest(node.func.id, known)} Give own functions by functions={{'name': f}}")  # fmt: skip
+    else:
+        _check(node.func, expr, functions, names, depth + 1)
+    for argument in (*node.args, *(k.value for k in node.keywords)):
+        _check(argument, expr, functions, names, depth + 1)
+
+
+def _attributes():
+    return {("np", f) for f in ELEMENTWISE} | {("contr", c) for c in CONTRASTS}
+
+
+def _constant(node):
+    return all(not isinstance(n, (ast.Name, ast.Call, ast.Attribute)) for n in ast.walk(node))
+
+
+def _refuse(expr, what):
+    raise ValueError(f"formula: {expr!r} contains {what}, which a formula may not; it may use columns, numbers, arithmetic, "
+                     "NumPy's elementwise functions, formulaic's transforms and what functions= gives")  # fmt: skip
+
+
+def _column_of(expr):
+    """The column behind 'g', '`g`' or 'C(g, ...)', None for anything else."""
+    match = re.fullmatch(r"C\(\s*`?([^`,()]+?)`?\s*(,.*)?\)", expr)
+    return match[1] if match else (expr.strip("`") if re.fullmatch(r"`[^`]+`|[\w. ]+", expr) else None)
+
+
+# --------------------------------------------------------------------------- states as JSON
+def encode(value):
+    """Plain values and small arrays as JSON; anything else cannot be in a model file."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return {"float": float(value).hex()}
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, dict):
+        return {"dict": [[encode(k), encode(v)] for k, v in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__: [encode(v) for v in value]}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return {"array": [encode(v) for v in value.ravel().tolist()], "shape": list(value.shape)}
+    if type(value).__name__ in ("Timestamp", "datetime", "date"):
+        return {"date": str(value)}
+    raise TypeError(f"a {type(value).__name__} in the formula's state cannot be written to a model file")
+
+
+def decode(value):
+    """The inverse of `encode`."""
+    if not isinstance(value, dict):
+        return value
+    (kind, inner), *_ = value.items()
+    if kind == "float":
+        return float.fromhex(inner)
+    if kind == "dict":
+        return {decode(k): decode(v) for k, v in inner}
+    if kind in ("list", "tuple"):
+        return [decode(v) for v in inner] if kind == "list" else tuple(decode(v) for v in inner)
+    if kind == "array":
+        return np.array([decode(v) for v in inner]).reshape(value["shape"])
+    if kind == "date":
+        import pandas
+
+        return pandas.Timestamp(inner)
+    raise ValueError(f"a model file holds the unknown kind {kind!r}")

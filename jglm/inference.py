@@ -1,0 +1,185 @@
+"""From an optimum to statistics: rank, last steps by QR, covariance, tests, intervals.
+
+Host arithmetic in NumPy and LAPACK on small matrices; what needs derivatives of the family arrives as `Rows`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, special
+
+RANK_TOLERANCE = 1e-11  # R's glm: the part of a column that is new, relative to the column
+# Below this many multiplications the QR of the whole design costs less than compiling anything.
+QR_WORK = 2e8
+
+
+# --------------------------------------------------------------------------- rank
+def independent_columns(R, tolerance=RANK_TOLERANCE):
+    """Which columns of an upper triangular (or any) matrix are not combinations of earlier ones, left to right."""
+    p = R.shape[1]
+    norms = np.linalg.norm(R, axis=0)
+    work = R / np.where(norms > 0, norms, 1.0)
+    basis = np.zeros((R.shape[0], 0))
+    kept = np.zeros(p, bool)
+    for j in range(p):
+        v = work[:, j]
+        if basis.shape[1] < R.shape[0]:
+            for _ in range(2):  # twice is enough (Kahan)
+                v = v - basis @ (basis.T @ v)
+            rest = np.linalg.norm(v)
+            kept[j] = norms[j] > 0 and rest > tolerance
+            if kept[j]:
+                basis = np.column_stack([basis, v / rest])
+    return kept
+
+
+def find_independent(X, weight):
+    """Which columns of X (n, p) are kept by the rows of positive weight; later columns go first, as in R."""
+    n, p = X.shape
+    on = np.flatnonzero(weight > 0)
+    sample = on[:: max(1, len(on) // max(20 * p, 2000))]
+    if len(sample) < len(on):
+        # Columns that are independent on some rows are so on all.
+        kept = independent_columns(triangle(X[sample]), 1e-4)
+        if kept.all():
+            return kept
+    return independent_columns(triangle(X[on] if len(on) < n else X))
+
+
+def triangle(A, rows=65536):
+    """The R factor of A, over blocks of rows stacked one below the other."""
+    A = np.asarray(A, np.float64)
+    norms = np.sqrt(np.einsum("ij,ij->j", A, A))
+    unit = np.where((norms > 0) & np.isfinite(norms), norms, 1.0)
+    R = np.zeros((0, A.shape[1]))
+    for i in range(0, max(len(A), 1), rows):
+        R = linalg.qr(np.vstack([R, A[i : i + rows] / unit]), mode="r", check_finite=False)[0]
+        R = R[: A.shape[1]]
+    return R * unit
+
+
+# --------------------------------------------------------------------------- last steps
+def weighted_design(X, weight, score, expected):
+    """sqrt(W) X and the working residual of the Newton step: its least-squares problem min |A d - z|.
+
+    Scalar families: A (n, p). With k columns of lin: A (n k, p k), class by class.
+    """
+    on = weight > 0
+    if score.ndim == 1:
+        root = np.sqrt(np.where(on, weight * expected, 0.0))
+        z = -np.divide(weight * score, root, out=np.zeros_like(root), where=root > 0)
+        return root[:, None] * X, z
+    values, vectors = np.linalg.eigh(np.where(on[:, None, None], weight[:, None, None] * expected, 0.0))
+    root = np.sqrt(np.clip(values, 0.0, None))
+    pushed = np.einsum("nij,ni->nj", vectors, weight[:, None] * score)
+    z = -np.divide(pushed, root, out=np.zeros_like(root), where=root > 1e-150)
+    n, k = score.shape
+    factor = root[:, :, None] * vectors.transpose(0, 2, 1)
+    A = np.einsum("nab,nj->nabj", factor, X).reshape(n * k, k * X.shape[1])
+    return A, z.reshape(n * k)
+
+
+def root_of(curvature):
+    """L with L'L = a positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh(curvature)
+    return np.sqrt(np.clip(values, 0, None))[:, None] * vectors.T
+
+
+@dataclass
+class Refined:
+    """The end of a fit by QR: flat coefficients, R factor of the weighted design with the penalty, the last step, and
+    the distance to the optimum in standard errors before it."""
+
+    flat: np.ndarray
+    R: np.ndarray
+    step: np.ndarray
+    decrement: float
+    converged: bool
+    passes: int
+
+
+def refine(X, weight, flat, look, phi_of, penalty, tol, most=30):
+    """Newton (Fisher scoring) steps by QR from `flat`, which keep the digits that X'WX squares away.
+
+    `look(flat)` gives (objective, score, expected); `penalty` is (flat -> gradient, curvature) or None.
+    Stops where the step is below tol standard errors or below rounding, or where it no longer gets smaller.
+    """
+    best = None
+    objective, score, expected = look(flat)
+    for i in range(most):
+        A, z = weighted_design(X, weight, score, expected)
+        size = np.linalg.norm(A @ flat)
+        if penalty is not None:
+            root = root_of(penalty[1])
+            A = np.vstack([A, root])
+            z = np.concatenate([z, -linalg.lstsq(root.T, penalty[0](flat))[0]])
+        R = triangle(np.column_stack([A, z]))
+        p = A.shape[1]
+        length = np.linalg.norm(R[:p, p])
+        step = solve_triangle(R[:p, :p], R[:p, p])
+        phi = phi_of(score, expected)
+        decrement = length / np.sqrt(phi) if phi > 0 else (0.0 if length == 0 else np.inf)
+        floor = length <= 4 * np.finfo(float).eps * size
+        here = Refined(flat, R[:p, :p], step, decrement, decrement <= tol or floor, i + 1)
+        if best is not None and not here.converged and decrement > 0.5 * best.decrement:
+            # Rounding, or a step that does not lead on: the better of the two, and whether it is near enough.
+            best = here if decrement < best.decrement else best
+            best.converged = best.decrement < 1e-5
+            break
+        best = here
+        if not np.all(np.isfinite(step)):
+            break
+        trial = flat + step
+        after, new_score, new_expected = look(trial)
+        if not np.isfinite(after) or after > objective + 1e-8 * (abs(objective) + 1):
+            break
+        flat, objective, score, expected = trial, after, new_score, new_expected
+        best.flat = flat
+        if here.converged:
+            break
+    return best
+
+
+def solve_triangle(R, b):
+    """R^-1 b; NaN where R is singular."""
+    if np.any(np.diagonal(R) == 0) or R.shape[0] < R.shape[1]:
+        return np.full(R.shape[1], np.nan)
+    return linalg.solve_triangular(R, b, check_finite=False)
+
+
+# --------------------------------------------------------------------------- covariance
+def inverse_from_triangle(R):
+    """(R'R)^-1."""
+    scale = np.linalg.norm(R, axis=0)
+    if np.any(np.diagonal(R) == 0) or not np.all(np.isfinite(R)) or R.shape[0] < R.shape[1]:
+        return np.full((R.shape[1],) * 2, np.nan)
+    inner = linalg.solve_triangular(R / scale, np.eye(R.shape[1]), check_finite=False)
+    return (inner @ inner.T) / np.outer(scale, scale)
+
+
+def triangle_of(H):
+    """The Cholesky factor R with R'R = H (scaled to a unit diagonal), or None where H is not positive definite."""
+    d = np.sqrt(np.diagonal(H))
+    if not np.all(d > 0) or not np.all(np.isfinite(H)):
+        return None
+    try:
+        R = linalg.cholesky(H / np.outer(d, d), check_finite=False)
+    except linalg.LinAlgError:
+        return None
+    return R * d
+
+
+# --------------------------------------------------------------------------- tests
+def p_values(statistic, df):
+    """Two-sided, from Student's t with df degrees of freedom, or the normal where df is None."""
+    size = -np.abs(statistic)
+    if df is None:
+        return 2 * special.ndtr(size)
+    return 2 * special.stdtr(df, size) if df > 0 else np.full(np.shape(statistic), np.nan)
+
+
+def quantile(level, df):
+    """The quantile at `level` of Student's t, or of the normal where df is None."""
+    if df is None:
+        return special.ndtri(level)
+    return special.stdtrit(df, level) if df > 0 else np.nan

@@ -1,0 +1,54 @@
+"""Model files: safetensors arrays with one JSON text beside them. Reading one executes nothing.
+
+The container knows nothing of fits: a dictionary of NumPy arrays and a dictionary of plain values, in and out.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+FORMAT = "jglm-model"
+VERSION = 1
+LARGEST = 1 << 31
+
+
+def write(path, arrays, facts):
+    """Write a model file; it appears under its name only when it is whole."""
+    from safetensors.numpy import save
+
+    text = json.dumps({"format": FORMAT, "version": VERSION, **facts}, allow_nan=True)
+    data = save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, metadata={"jglm": text})
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read(path):
+    """(arrays, facts) of a model file; ValueError for anything that is none, or that a newer jglm wrote."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {str(path)!r}")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path.name} is larger than any model file ({LARGEST} bytes)")
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as f:
+            facts = json.loads((f.metadata() or {})["jglm"])
+            arrays = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - safe_open is no dict
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
+        raise ValueError(f"{path.name} is not a jglm model file, or was damaged: {error}") from None
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise ValueError(f"{path.name} is not a jglm model file")
+    if not isinstance(facts.get("version"), int) or facts["version"] > VERSION:
+        raise ValueError(f"{path.name} has format version {facts.get('version')!r}; this jglm reads up to {VERSION}")
+    return arrays, facts

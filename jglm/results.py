@@ -1,0 +1,446 @@
+"""Fit: what a fitted model knows and can be asked."""
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jglm import checks, diagnostics, inference, io, response, summary
+from jglm import data as arrays
+from jglm import estimate as estimation
+from jglm.model import Model
+from jglm.solvers import Status
+
+COVARIANCES = (None, "model")
+PREDICTIONS = ("mean", "link", "class", "log_prob")
+
+_mean_compiled = jax.jit(lambda model, lin: jax.vmap(lambda v: model.link.mean(model.family, v))(lin))
+
+
+@dataclass(repr=False)
+class Fit:
+    """A fitted generalized linear model.
+
+    Coefficients and their statistics are NumPy float64 of shape (p,), or (p, k) for a family with k columns of lin;
+    columns that are combinations of earlier ones (`aliased`) are NaN in them and 0 in predictions, as in R.
+
+    Attributes:
+        params, names: coefficients and what they belong to; levels: the labels of the response, else None.
+        deviance, llf, aic, bic, pearson_chi2, scale (dispersion), nobs, rank, df_model, df_resid: as R has them.
+        null_deviance: of the offset with an intercept; computed on first use.
+        converged, status, n_iter (passes over the data), solver, history (objective and largest gradient per pass).
+        n_dropped: rows left out because of missing values.
+    """
+
+    model: Model
+    params: np.ndarray
+    names: list
+    levels: list | None
+    intercept: bool
+    kept: np.ndarray
+    deviance: float
+    llf: float
+    pearson_chi2: float
+    nobs: float
+    status: Status
+    n_iter: int
+    history: np.ndarray
+    solver: str
+    covariance: str | None = "model"
+    weight_kind: str = "prior"
+    has_offset: bool = False
+    has_constant: bool = True
+    n_dropped: int = 0
+    separated: list = field(default_factory=list)
+    formula: Any = None
+    columns: dict = field(default_factory=dict)  # names of the weights, offset, exposure and trials in the frame
+    _prepared: Any = None
+    _unscaled: np.ndarray | None = None
+    _null: float | None = None
+
+    # ------------------------------------------------------------------ counts and sums
+    @property
+    def family(self):
+        return self.model.family
+
+    @property
+    def link(self):
+        return self.model.link
+
+    @property
+    def converged(self):
+        return self.status.converged
+
+    @property
+    def aliased(self):
+        """Names of the columns that are combinations of earlier ones."""
+        return [n for n, k in zip(self.names, self.kept, strict=True) if not k]
+
+    @property
+    def rank(self):
+        """Number of coefficients estimated."""
+        return int(self.kept.sum()) * (self.model.width() or 1)
+
+    @property
+    def df_resid(self):
+        return self.nobs - self.rank
+
+    @property
+    def df_model(self):
+        """Coefficients besides the constant."""
+        return self.rank - int(self.has_constant) * (self.model.width() or 1)
+
+    @property
+    def scale(self):
+        """Dispersion phi: 1 where it is fixed, else Pearson's chi2 / df_resid (NaN without degrees of freedom)."""
+        if self.family.dispersion == "fixed":
+            return 1.0
+        return self.pearson_chi2 / self.df_resid if self.df_resid > 0 else float("nan")
+
+    @property
+    def null_deviance(self):
+        """Deviance of the offset with an intercept (fitted, or a column equal to 1), else of the offset alone."""
+        if self._null is None:
+            with jax.enable_x64(True):
+                prepared = self._data("null_deviance")
+                self._null = estimation.null_deviance(self.model, prepared, self.kept, self.params)
+        return self._null
+
+    @property
+    def _free(self):
+        """Parameters that aic and bic count: a dispersion that is estimated is one."""
+        return self.rank + (self.family.dispersion == "estimated")
+
+    @property
+    def aic(self):
+        return 2 * self._free - 2 * self.llf
+
+    @property
+    def bic(self):
+        return float(np.log(self.nobs)) * self._free - 2 * self.llf
+
+    @property
+    def family_params(self):
+        """Parameters of the family by name, such as r of the negative binomial."""
+        return {k: float(v) if np.ndim(v) == 0 else np.asarray(v) for k, v in self.family.params.items()}
+
+    @property
+    def family_params_se(self):
+        """Standard errors of those that were estimated."""
+        return {}
+
+    # ------------------------------------------------------------------ inference
+    def _data(self, what):
+        if self._prepared is None:
+            raise ValueError(f"{what} needs the data of the fit, which this fit no longer has (it was detached or loaded)")
+        return self._prepared
+
+    def _unscaled_covariance(self):
+        if self.covariance is None:
+            raise ValueError("the model was fitted with covariance=None; use fit.with_covariance('model')")
+        if self._unscaled is None:
+            with jax.enable_x64(True):
+                prepared = self._data("the covariance")
+                self._unscaled = estimation.unscaled_covariance(self.model, prepared, self.kept, self.params)
+        return self._unscaled
+
+    def with_covariance(self, covariance):
+        """The same fit with another covariance: None or "model"; nothing is fitted again."""
+        checks.choice("covariance", covariance, COVARIANCES)
+        return replace(self, covariance=covariance)
+
+    def cov_params(self):
+        """Covariance of the coefficients, (p, p), or (p k, p k) class by class; NaN where aliased."""
+        unscaled = self._unscaled_covariance() * self.scale
+        kept = np.tile(self.kept, self.model.width() or 1)
+        whole = np.full((kept.size, kept.size), np.nan)
+        whole[np.ix_(kept, kept)] = unscaled
+        return whole
+
+    @property
+    def bse(self):
+        """Standard errors."""
+        with np.errstate(invalid="ignore"):
+            flat = np.sqrt(np.diagonal(self.cov_params()))
+        return flat.copy() if self.params.ndim == 1 else flat.reshape(self.params.shape[::-1]).T
+
+    @property
+    def tvalues(self):
+        """Coefficients by standard errors: t where the dispersion is estimated, else z."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.params / self.bse
+
+    @property
+    def _df(self):
+        return None if self.family.dispersion == "fixed" else self.df_resid
+
+    @property
+    def pvalues(self):
+        """Two-sided p-values, from t with df_resid degrees of freedom or the normal."""
+        return inference.p_values(self.tvalues, self._df)
+
+    def conf_int(self, level=0.95, method="wald"):
+        """Wald intervals (p, 2), or (p, k, 2), with the quantiles of t or the normal as in `pvalues`."""
+        checks.choice("method", method, ("wald",))
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level}; it must be between 0 and 1, such as 0.95")
+        reach = inference.quantile(0.5 + level / 2, self._df) * self.bse
+        return np.stack([self.params - reach, self.params + reach], axis=-1)
+
+    def table(self, level=0.95):
+        """Coefficients, standard errors, tests and intervals as a pandas data frame."""
+        import pandas
+
+        low, high = np.moveaxis(self.conf_int(level), -1, 0)
+        letter = self._letter
+        columns = {"coef": self.params, "std_err": self.bse, letter: self.tvalues, "p": self.pvalues, "low": low,
+                   "high": high}  # fmt: skip
+        if self.params.ndim == 1:
+            return pandas.DataFrame(columns, index=pandas.Index(self.names, name="name"))
+        index = pandas.MultiIndex.from_product([self._lin_names(), self.names], names=["class", "name"])
+        return pandas.DataFrame({k: v.T.ravel() for k, v in columns.items()}, index=index)
+
+    @property
+    def _letter(self):
+        return "z" if self.family.dispersion == "fixed" else "t"
+
+    def _lin_names(self):
+        """What the columns of lin are called: the classes, without the reference one."""
+        k = self.params.shape[1]
+        levels = self.levels or list(range(self.family.dim))
+        skipped = None
+        if k == len(levels) - 1:
+            unit = np.asarray(self.link.eta(self.family, jnp.ones(k)))
+            skipped = int(np.argmin(unit))
+        return [str(v) for i, v in enumerate(levels) if i != skipped]
+
+    # ------------------------------------------------------------------ new data
+    def predict(self, X=None, kind="mean", offset=None, exposure=None, interval=None):
+        """Predictions for new rows, or without X for the rows of the fit.
+
+        Args:
+            X: (n, p) as in the fit, without the intercept's column where the fit added it; a frame of the formula's
+                columns. A frame brings the offset and exposure that the fit named.
+            kind: "mean"; "link" (the linear predictor, offset included); "class" (the most probable label);
+                "log_prob" (log probability of each class).
+            offset, exposure: (n,) each; without them they are 0 and 1.
+
+        Returns (n,), or (n, k) for k classes. A row with a missing value is NaN. Raises ValueError for levels that
+        the fit did not see and for columns that are not there.
+        """
+        checks.choice("kind", kind, PREDICTIONS)
+        if interval is not None:
+            raise ValueError("interval= is not there yet; fit.conf_int() has the intervals of the coefficients")
+        with jax.enable_x64(True):
+            lin = self._linear_predictor(X, offset, exposure)
+            return lin if kind == "link" else self._of_lin(lin, kind)
+
+    def _of_lin(self, lin, kind):
+        mean = np.asarray(_mean_compiled(self.model, lin))
+        if kind == "mean":
+            return mean
+        if self.family.response == "value" or self.levels is None:
+            raise ValueError(f"kind={kind!r} is for families of labels; the family is {self.family.name!r}")
+        both = np.column_stack([1 - mean, mean]) if mean.ndim == 1 else mean
+        if kind == "class":
+            return np.asarray(self.levels)[np.argmax(both, axis=1)]
+        if mean.ndim == 1:
+            return np.column_stack([-np.logaddexp(0, _log_odds(self, lin)), -np.logaddexp(0, -_log_odds(self, lin))])
+        eta = np.asarray(jax.vmap(lambda v: self.link.eta(self.family, v))(jnp.asarray(lin)))
+        return eta - np.asarray(jax.nn.logsumexp(eta, axis=1, keepdims=True))
+
+    def _linear_predictor(self, X, offset, exposure):
+        if X is None:
+            prepared = self._data("predict() without X")
+            return prepared.X @ np.nan_to_num(self.params) + prepared.offset
+        frame = X if self.formula is not None and not isinstance(X, (np.ndarray, jax.Array)) else None
+        if frame is not None:
+            return self._of_frame(frame, offset, exposure)
+        design = self._design(X)
+        shift = arrays.offsets(offset, exposure, len(design), self.model.width())
+        if self.has_offset and offset is None and exposure is None:
+            warnings.warn("the model was fitted with an offset or exposure and predict got none: offset 0, exposure 1",
+                          UserWarning, stacklevel=4)  # fmt: skip
+        return design @ np.nan_to_num(self.params) + shift
+
+    def _design(self, X):
+        """X as the fit had it, with the intercept; columns of a frame by name."""
+        names = self.names[1:] if self.intercept else self.names
+        if hasattr(X, "columns") and hasattr(X, "__getitem__") and not callable(X.columns):
+            known = [str(c) for c in getattr(X, "column_names", X.columns)]
+            missing = [n for n in names if n not in known]
+            if missing and known != names:
+                raise ValueError(f"X has no column {missing[0]!r}{checks.nearest(missing[0], known)}")
+            X = X[names] if known != names else X
+        design, _ = arrays.matrix(X)
+        if design.shape[1] != len(names):
+            raise ValueError(f"X has {design.shape[1]} columns, the fit had {len(names)}"
+                             + (" (without the intercept, which is added)" if self.intercept else ""))  # fmt: skip
+        return np.column_stack([np.ones(len(design)), design]) if self.intercept else design
+
+    def _of_frame(self, frame, offset, exposure):
+        """lin of a frame, NaN in rows with missing values."""
+        from jglm import frames
+
+        named = {k: v for k, v in self.columns.items() if k in ("offset", "exposure")}
+        if offset is not None or exposure is not None:
+            named = {}
+        needed = [v for v in self.formula.variables if v not in self.formula.response_variables() or self._on_right(v)]
+        given = frames.to_pandas(frame, list(dict.fromkeys([*needed, *named.values()])))
+        whole = ~given.isna().to_numpy().any(axis=1) if given.shape[1] else np.ones(len(given), bool)
+        if len(given) == 0:
+            raise ValueError("the frame has no rows")
+        part = given.loc[whole].reset_index(drop=True)
+        width = self.model.width()
+        lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
+        if not whole.any():
+            return lin
+        design, shift = self.formula.transform(part)
+        pick = lambda v: None if v is None else np.asarray(v)[whole]
+        by_name = {k: part[v].to_numpy() for k, v in named.items()}
+        total = arrays.offsets(by_name.get("offset", pick(offset)), by_name.get("exposure", pick(exposure)), len(part), width)
+        if shift is not None:
+            total = total + (shift if width is None else shift[:, None])
+        if self.has_offset and not named and offset is None and exposure is None and "offset" not in self.columns:
+            warnings.warn("the model was fitted with an offset or exposure and predict got none: offset 0, exposure 1",
+                          UserWarning, stacklevel=5)  # fmt: skip
+        lin[whole] = design @ np.nan_to_num(self.params) + total
+        return lin
+
+    def _on_right(self, variable):
+        return any(variable in f.expr for term in self.formula.rhs for f in term.factors)
+
+    def residuals(self, X=None, y=None, kind="response", weights=None, offset=None, exposure=None, trials=None):
+        """Residuals of the rows of the fit, in order (rows of weight 0 included), or of new X and y.
+
+        kind: "response" y - mu (proportions for the binomial), "pearson", "deviance" or "working", as R defines them.
+        Returns (n,), or (n, k) for a family with k columns (deviance (n,)).
+        """
+        checks.choice("kind", kind, diagnostics.KINDS)
+        with jax.enable_x64(True):
+            if X is None and y is None:
+                p = self._data("residuals() without X and y")
+                y, weight, lin = p.y, p.weight, self._linear_predictor(None, None, None)
+                size, power = p.size, p.power
+            else:
+                if X is None or y is None:
+                    raise ValueError("residuals takes X and y together, or neither for the rows of the fit")
+                encoded, _ = response.encode(self.family, y, trials, weights, self.levels)
+                y, lin = encoded.y, self._linear_predictor(X, offset, exposure)
+                if len(y) != len(lin):
+                    raise ValueError(f"y has {len(y)} rows, X has {len(lin)}; they must have the same")
+                w = arrays.weights_of(weights, len(y))
+                weight, size, power = arrays.likelihood_weights(self.family, w, encoded.size, self.weight_kind)
+            rows, _ = estimation.describe_compiled(self.model, y, lin, weight, size, power, max(self.nobs, 1.0))
+            rows = jax.tree.map(np.asarray, rows)
+            return diagnostics.residuals(kind, _statistic(self.family, y), rows, weight)
+
+    # ------------------------------------------------------------------ printing
+    def summary(self):
+        """Everything at a glance: prints as text, shows as HTML in a notebook."""
+        n = summary.number
+        names = dict(bernoulli="Bernoulli", inverse_gaussian="inverse Gaussian", negative_binomial="negative binomial")
+        shown = names.get(self.family.name, self.family.name)
+        shown += "".join(f", {k} = {v:.4g}" for k, v in self.family_params.items())
+        count = f"{self.nobs:,.0f}" if float(self.nobs).is_integer() else n(self.nobs)
+        null = n(self.null_deviance, 2) if self._null is not None or self._prepared is not None else "NA"
+        facts = [
+            ("Family:", shown), ("Link:", self.link.name), ("Observations:", count),
+            ("Residual df:", f"{self.df_resid:,.0f}"), ("Model df:", f"{self.df_model:,.0f}"),
+            ("Fit:", f"{self.solver}, {self.n_iter} passes, {'converged' if self.converged else 'NOT converged'}"),
+            ("Log-likelihood:", n(self.llf, 2)), ("Deviance:", n(self.deviance, 2)), ("Null deviance:", null),
+            ("Pearson chi2:", n(self.pearson_chi2, 2) if self.params.ndim == 1 else "NA"),
+            ("Dispersion:", n(self.scale)), ("AIC:", n(self.aic, 2)),
+        ]  # fmt: skip
+        title = "Generalized linear model" + (f": {self.formula.text}" if self.formula is not None else "")
+        return summary.Summary(title, facts, self._tables(), self._notes())
+
+    def _tables(self):
+        known = self.covariance is not None and (self._unscaled is not None or self._prepared is not None)
+        if not known:
+            columns = [self.params] if self.params.ndim == 1 else list(self.params.T)
+            titles = [""] if self.params.ndim == 1 else self._lin_names()
+            return [summary.coefficient_table(self.names, c, None, None, None, None, "z", t)
+                    for c, t in zip(columns, titles, strict=True)]  # fmt: skip
+        se, t, p, ci = self.bse, self.tvalues, self.pvalues, self.conf_int()
+        if self.params.ndim == 1:
+            return [summary.coefficient_table(self.names, self.params, se, t, p, ci, self._letter)]
+        return [summary.coefficient_table(self.names, self.params[:, j], se[:, j], t[:, j], p[:, j], ci[:, j],
+                                          self._letter, f"class {name}") for j, name in enumerate(self._lin_names())]  # fmt: skip
+
+    def _notes(self):
+        notes = []
+        if self.aliased:
+            notes.append(f"Aliased (combinations of earlier columns): {', '.join(self.aliased)}.")
+        if self.n_dropped:
+            notes.append(f"{self.n_dropped:,} rows with missing values were dropped.")
+        if self.separated:
+            notes.append(f"Separation along {', '.join(self.separated[:8])}: coefficients and standard errors there mean nothing.")
+        if not self.converged:
+            notes.append(f"Did not converge: {self.status.message}.")
+        if self.model.penalty is not None:
+            strength = float(np.asarray(self.model.penalty.strength))
+            notes.append(f"Ridge penalty of strength {strength:.4g}; standard errors are those of the posterior.")
+        if self.weight_kind == "frequency":
+            notes.append("Weights are frequencies.")
+        return notes
+
+    def _repr_html_(self):
+        return self.summary()._repr_html_()
+
+    def __repr__(self):
+        return f"<Fit of {self.family.name} with link {self.link.name}: {len(self.names)} coefficients, {self.nobs:,.0f} observations>"
+
+    # ------------------------------------------------------------------ keeping
+    def detach(self):
+        """The same fit without the data, whose covariance and null deviance are computed first."""
+        if self._prepared is not None:
+            _ = self.null_deviance
+            if self.covariance is not None:
+                self._unscaled_covariance()
+        return replace(self, _prepared=None)
+
+    def __getstate__(self):
+        return vars(self.detach())
+
+    def save(self, path):
+        """Write a model file: arrays and plain values, no data and no code; `jglm.load` reads it."""
+        fit = self.detach()
+        tensors = {"params": fit.params, "kept": fit.kept, "history": np.asarray(fit.history, float)}
+        if fit._unscaled is not None:
+            tensors["unscaled"] = fit._unscaled
+        for name, record in (("family", fit.family), ("link", fit.link)):
+            tensors |= {f"{name}.{k}": np.asarray(v, float) for k, v in record.params.items()}
+        penalty = fit.model.penalty
+        if penalty is not None:
+            tensors |= {"penalty.strength": np.asarray(penalty.strength), "penalty.weights": np.asarray(penalty.weights)}
+        io.write(path, tensors, _facts(fit))
+
+
+def _facts(fit):
+    """The plain values of a fit for its model file."""
+    from jglm.formula import encode
+
+    plain = ("names", "intercept", "deviance", "llf", "pearson_chi2", "nobs", "n_iter", "solver", "covariance", "weight_kind",
+             "has_offset", "has_constant", "n_dropped", "separated", "columns")  # fmt: skip
+    return {
+        **{k: getattr(fit, k) for k in plain},
+        "levels": encode(fit.levels),
+        "status": int(fit.status),
+        "null_deviance": fit._null,
+        "family": {"name": fit.family.name, "dim": fit.family.dim, "params": sorted(fit.family.params)},
+        "link": {"name": fit.link.name, "params": sorted(fit.link.params)},
+        "penalty": None if fit.model.penalty is None else type(fit.model.penalty).__name__.lower(),
+        "formula": None if fit.formula is None else fit.formula.state(),
+    }
+
+
+def _statistic(family, y):
+    return y if family.T_ is None else np.asarray(jax.vmap(family.statistic)(y))
+
+
+def _log_odds(fit, lin):
+    return np.asarray(jax.vmap(lambda v: fit.link.eta(fit.family, v))(jnp.asarray(lin)))

@@ -1,0 +1,7 @@
+"""Solvers: each is a frozen record that sees sums over the data (`Info`), never the data."""
+
+from jglm.solvers.base import Status
+from jglm.solvers.gradient import Gradient
+from jglm.solvers.newton import Newton
+
+__all__ = ["Gradient", "Newton", "Status"]
