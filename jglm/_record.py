@@ -3,11 +3,13 @@
 import dataclasses
 import functools
 import types
+from typing import dataclass_transform
 
 import jax
 import numpy as np
 
 
+@dataclass_transform(frozen_default=True, eq_default=False)
 def record(cls=None, *, static=()):
     """Make `cls` a frozen dataclass and a pytree: `static` fields are part of its type, all others are leaves.
 

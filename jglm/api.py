@@ -1,19 +1,13 @@
 """The front doors: fit (arrays), glm (a formula and a data frame), load (a model file)."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, families, frames, io, links
+from jglm import checks, frames, io, modelfile, resolve
 from jglm import data as arrays
 from jglm import estimate as estimation
-from jglm.family import Family
-from jglm.formula import Formula, decode
-from jglm.links import Link
-from jglm.model import Model
-from jglm.penalties import Ridge
+from jglm.formula import Formula
 from jglm.results import COVARIANCES, Fit
-from jglm.solvers import Status
 
 DTYPES = ("float64", "float32")
 
@@ -59,8 +53,8 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
     checks.choice("dtype", dtype, DTYPES)
     tol = _positive("tol", tol)
     with jax.enable_x64(True):
-        family = resolve_family(family)
-        link = resolve_link(family, link, penalty)
+        family = resolve.family(family)
+        link = resolve.link(family, link, penalty)
         prepared, family = arrays.prepare(
             X, y, family, link, weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure,
             trials=trials, intercept=intercept, names=names,
@@ -112,8 +106,8 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
     if intercept is not None:
         raise ValueError("a formula says itself whether there is an intercept: write 'y ~ x - 1' for none")
     with jax.enable_x64(True):
-        family = resolve_family(family)
-        link = resolve_link(family, link, penalty)
+        family = resolve.family(family)
+        link = resolve.link(family, link, penalty)
         parsed = Formula(formula, functions)
         given = dict(weights=weights, offset=offset, exposure=exposure, trials=trials)
         columns = {k: v for k, v in given.items() if isinstance(v, str)}
@@ -157,100 +151,9 @@ def load(path, family=None, link=None, functions=None):
     """
     tensors, facts = io.read(path)
     try:
-        return _restore(tensors, facts, family, link, functions)
+        return Fit(**modelfile.restore(tensors, facts, family, link, functions))
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f"{path} is damaged: {type(error).__name__} {error}") from error
-
-
-def _restore(tensors, facts, family, link, functions):
-    part = lambda name: {k.split(".", 1)[1]: v for k, v in tensors.items() if k.startswith(name + ".")}
-    family = _restored_family(facts["family"], part("family"), family)
-    link = _restored_link(facts["link"], part("link"), link)
-    if facts["penalty"] not in (None, "ridge"):
-        raise ValueError(f"the model file has the unknown penalty {facts['penalty']!r}")
-    penalty = None if facts["penalty"] is None else Ridge(**part("penalty"), scale="sum")
-    plain = ("names", "intercept", "deviance", "llf", "pearson_chi2", "nobs", "n_iter", "solver", "covariance", "weight_kind",
-             "has_offset", "has_constant", "n_dropped", "separated", "columns")  # fmt: skip
-    params, kept = tensors["params"], tensors["kept"].astype(bool)
-    if len(params) != len(facts["names"]) or kept.shape != (len(params),):
-        raise ValueError("the model file is damaged: its coefficients and names do not match")
-    return Fit(
-        model=Model(family, link, penalty), params=params, kept=kept, history=tensors["history"],
-        levels=decode(facts["levels"]), status=Status(facts["status"]), _null=facts["null_deviance"],
-        _unscaled=tensors.get("unscaled"),
-        formula=None if facts["formula"] is None else Formula.restore(facts["formula"], functions),
-        **{k: facts[k] for k in plain},
-    )  # fmt: skip
-
-
-def _restored_family(saved, params, given):
-    if given is not None:
-        given = resolve_family(given)
-        if given.name != saved["name"]:
-            raise ValueError(f"the model file is of family {saved['name']!r}; you gave {given.name!r}")
-        return given.replace(params=params or given.params, dim=saved["dim"])
-    if saved.get("own", saved["name"] not in families.catalogue()):
-        raise ValueError(f"the model's family {saved['name']!r} is one of your own; give it again: load(path, family=...)")
-    return families.rebuild(saved["name"], params, saved["dim"])
-
-
-def _restored_link(saved, params, given):
-    if given is not None:
-        return links.get(given)
-    try:
-        return links.get(saved["name"])
-    except ValueError:
-        raise ValueError(f"the model's link {saved['name']!r} is one of your own; give it again: load(path, link=...)") from None
-
-
-# --------------------------------------------------------------------------- what the user meant
-def resolve_family(family):
-    """A Family from a name, a factory of the catalogue, or a Family."""
-    if isinstance(family, Family):
-        return family
-    known = families.catalogue()
-    if isinstance(family, str):
-        name = family.strip().lower().replace("-", "_")
-        if name not in known:
-            raise ValueError(f"unknown family {family!r}{checks.nearest(name, known)} Families: {', '.join(known)}, "
-                             "or a jglm.Family of your own")  # fmt: skip
-        family = known[name]
-    if callable(family):
-        try:
-            family = family()
-        except TypeError as error:
-            raise ValueError(f"the family needs its parameters: {error}") from None
-    if not isinstance(family, Family):
-        raise TypeError(f"family must be a name or a jglm.Family; it is {type(family).__name__}")
-    return family
-
-
-def resolve_link(family, link, penalty=None):
-    """The Link of a name, of a Link, or the family's default; with a penalty the classes are treated alike."""
-    if link is None:
-        if penalty is not None and family.response == "label" and family.dim is not None:
-            return links.canonical
-        link = links.default(family)
-    elif isinstance(link, str) and link.strip().lower() == "canonical" and families.is_of_catalogue(family):
-        link = links.canonical_named(family)
-    link = links.get(link)
-    if (family.dim is None) != (link.columns == 0 and family.dim is None):
-        raise ValueError(f"link {link.name!r} is for families of several natural parameters; {family.name!r} has one")
-    if family.dim is not None and link.inverse_ is not None:
-        raise ValueError(f"link {link.name!r} is for a scalar mean; family {family.name!r} has {family.dim} parameters")
-    return link if families.is_of_catalogue(family) else _checked_shortcut(family, link)
-
-
-def _checked_shortcut(family, link):
-    """Stable forms go by the family's name: another family of that name must not get them."""
-    if link.inverse_ is None or family.dim is not None:
-        return link
-    lin = np.array([-1.3, -0.4, 0.3, 0.9, 1.7])
-    with np.errstate(all="ignore"):
-        by_name = np.asarray(jax.vmap(jax.grad(family.a))(jax.vmap(lambda v: link.eta(family, v))(jnp.asarray(lin))))
-        plain = np.asarray(jax.vmap(link.response)(jnp.asarray(lin)))
-    ok = np.isfinite(by_name) & np.isfinite(plain)
-    return link if ok.any() and np.allclose(by_name[ok], plain[ok], rtol=1e-6) else link.without(family)
 
 
 def _positive(name, value):

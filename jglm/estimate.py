@@ -108,7 +108,7 @@ def _solve(problem, solver, dtype, start, progress):
     data = Data(Dense(jnp.asarray(problem.X, dtype)), prepared.y, prepared.weight, prepared.offset)
     if start is not None:
         start = Unknowns(jnp.asarray(start[problem.kept], jnp.float64), {})
-    if progress is None and problem.X.size * problem.width <= HOST_ELEMENTS or isinstance(solver, Gradient):
+    if (progress is None and problem.X.size * problem.width <= HOST_ELEMENTS) or isinstance(solver, Gradient):
         solution = run_compiled(problem.model, data, solver, start)
     else:
         bar = None if progress is False else Progress(solver.max_iter, 0.0 if progress else 1.0)

@@ -8,6 +8,7 @@ user's own `functions`.
 import ast
 import re
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -42,8 +43,9 @@ class Formula:
         if lhs is None:
             raise ValueError(f"formula {text!r} has no response; write it as 'y ~ x + z'")
         self.lhs, self.response = lhs, str(text).split("~")[0].strip()
-        self.variables = sorted(set().union(*(_variables(f, self.functions) for f in _factors(lhs, self.rhs))))
-        self.spec = None
+        self.right_variables = self._variables_of(self.rhs)
+        self.variables = sorted({*self._variables_of(lhs), *self.right_variables})
+        self.spec: Any = None
         self.names: list = []
 
     # ------------------------------------------------------------------ fitting and predicting
@@ -67,8 +69,8 @@ class Formula:
         values = np.asarray(self._materialize(self.lhs, frame), float)
         return values[:, 0] if values.shape[1] == 1 else values
 
-    def response_variables(self):
-        return sorted(set().union(*(_variables(f, self.functions) for f in _factors(self.lhs))))
+    def _variables_of(self, side):
+        return sorted(set().union(*(_variables(f, self.functions) for f in _factors(side))))
 
     def _materialize(self, spec, frame):
         from formulaic import model_matrix
@@ -116,8 +118,7 @@ class Formula:
             "names": self.names,
             "functions": sorted(self.functions),
             "transforms": encode(dict(self.spec.transform_state)),
-            "levels": encode({k: list(v[1]["categories"]) for k, v in self.spec.encoder_state.items()
-                              if "categories" in v[1]}),
+            "levels": encode({k: list(v["categories"]) for k, (_, v) in self.spec.encoder_state.items() if "categories" in v}),
         }  # fmt: skip
 
     @classmethod
@@ -281,7 +282,7 @@ def _column_of(expr):
 
 
 # --------------------------------------------------------------------------- states as JSON
-def encode(value):
+def encode(value: Any) -> Any:
     """Plain values and small arrays as JSON; anything else cannot be in a model file."""
     if value is None or isinstance(value, (bool, str)):
         return value
@@ -302,7 +303,7 @@ def encode(value):
     raise TypeError(f"a {type(value).__name__} in the formula's state cannot be written to a model file")
 
 
-def decode(value):
+def decode(value: Any) -> Any:
     """The inverse of `encode`."""
     if not isinstance(value, dict):
         return value

@@ -1,6 +1,5 @@
 """Fit: what a fitted model knows and can be asked."""
 
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,16 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, diagnostics, inference, io, response, summary
+from jglm import checks, diagnostics, inference, io, modelfile, prediction, response, summary
 from jglm import data as arrays
 from jglm import estimate as estimation
 from jglm.model import Model
 from jglm.solvers import Status
 
 COVARIANCES = (None, "model")
-PREDICTIONS = ("mean", "link", "class", "log_prob")
-
-_mean_compiled = jax.jit(lambda model, lin: jax.vmap(lambda v: model.link.mean(model.family, v))(lin))
 
 
 @dataclass(repr=False)
@@ -231,87 +227,12 @@ class Fit:
         Returns (n,), or (n, k) for k classes. A row with a missing value is NaN. Raises ValueError for levels that
         the fit did not see and for columns that are not there.
         """
-        checks.choice("kind", kind, PREDICTIONS)
+        checks.choice("kind", kind, prediction.KINDS)
         if interval is not None:
             raise ValueError("interval= is not there yet; fit.conf_int() has the intervals of the coefficients")
         with jax.enable_x64(True):
-            lin = self._linear_predictor(X, offset, exposure)
-            return lin if kind == "link" else self._of_lin(lin, kind)
-
-    def _of_lin(self, lin, kind):
-        mean = np.asarray(_mean_compiled(self.model, lin))
-        if kind == "mean":
-            return mean
-        if self.family.response == "value" or self.levels is None:
-            raise ValueError(f"kind={kind!r} is for families of labels; the family is {self.family.name!r}")
-        both = np.column_stack([1 - mean, mean]) if mean.ndim == 1 else mean
-        if kind == "class":
-            return np.asarray(self.levels)[np.argmax(both, axis=1)]
-        if mean.ndim == 1:
-            return np.column_stack([-np.logaddexp(0, _log_odds(self, lin)), -np.logaddexp(0, -_log_odds(self, lin))])
-        eta = np.asarray(jax.vmap(lambda v: self.link.eta(self.family, v))(jnp.asarray(lin)))
-        return eta - np.asarray(jax.nn.logsumexp(eta, axis=1, keepdims=True))
-
-    def _linear_predictor(self, X, offset, exposure):
-        if X is None:
-            prepared = self._data("predict() without X")
-            return prepared.X @ np.nan_to_num(self.params) + prepared.offset
-        frame = X if self.formula is not None and not isinstance(X, (np.ndarray, jax.Array)) else None
-        if frame is not None:
-            return self._of_frame(frame, offset, exposure)
-        design = self._design(X)
-        shift = arrays.offsets(offset, exposure, len(design), self.model.width())
-        if self.has_offset and offset is None and exposure is None:
-            warnings.warn("the model was fitted with an offset or exposure and predict got none: offset 0, exposure 1",
-                          UserWarning, stacklevel=4)  # fmt: skip
-        return design @ np.nan_to_num(self.params) + shift
-
-    def _design(self, X):
-        """X as the fit had it, with the intercept; columns of a frame by name."""
-        names = self.names[1:] if self.intercept else self.names
-        if hasattr(X, "columns") and hasattr(X, "__getitem__") and not callable(X.columns):
-            known = [str(c) for c in getattr(X, "column_names", X.columns)]
-            missing = [n for n in names if n not in known]
-            if missing and known != names:
-                raise ValueError(f"X has no column {missing[0]!r}{checks.nearest(missing[0], known)}")
-            X = X[names] if known != names else X
-        design, _ = arrays.matrix(X)
-        if design.shape[1] != len(names):
-            raise ValueError(f"X has {design.shape[1]} columns, the fit had {len(names)}"
-                             + (" (without the intercept, which is added)" if self.intercept else ""))  # fmt: skip
-        return np.column_stack([np.ones(len(design)), design]) if self.intercept else design
-
-    def _of_frame(self, frame, offset, exposure):
-        """lin of a frame, NaN in rows with missing values."""
-        from jglm import frames
-
-        named = {k: v for k, v in self.columns.items() if k in ("offset", "exposure")}
-        if offset is not None or exposure is not None:
-            named = {}
-        needed = [v for v in self.formula.variables if v not in self.formula.response_variables() or self._on_right(v)]
-        given = frames.to_pandas(frame, list(dict.fromkeys([*needed, *named.values()])))
-        whole = ~given.isna().to_numpy().any(axis=1) if given.shape[1] else np.ones(len(given), bool)
-        if len(given) == 0:
-            raise ValueError("the frame has no rows")
-        part = given.loc[whole].reset_index(drop=True)
-        width = self.model.width()
-        lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
-        if not whole.any():
-            return lin
-        design, shift = self.formula.transform(part)
-        pick = lambda v: None if v is None else np.asarray(v)[whole]
-        by_name = {k: part[v].to_numpy() for k, v in named.items()}
-        total = arrays.offsets(by_name.get("offset", pick(offset)), by_name.get("exposure", pick(exposure)), len(part), width)
-        if shift is not None:
-            total = total + (shift if width is None else shift[:, None])
-        if self.has_offset and not named and offset is None and exposure is None and "offset" not in self.columns:
-            warnings.warn("the model was fitted with an offset or exposure and predict got none: offset 0, exposure 1",
-                          UserWarning, stacklevel=5)  # fmt: skip
-        lin[whole] = design @ np.nan_to_num(self.params) + total
-        return lin
-
-    def _on_right(self, variable):
-        return any(variable in f.expr for term in self.formula.rhs for f in term.factors)
+            lin = prediction.linear_predictor(self, X, offset, exposure)
+            return lin if kind == "link" else prediction.of_lin(self, lin, kind)
 
     def residuals(self, X=None, y=None, kind="response", weights=None, offset=None, exposure=None, trials=None):
         """Residuals of the rows of the fit, in order (rows of weight 0 included), or of new X and y.
@@ -323,13 +244,13 @@ class Fit:
         with jax.enable_x64(True):
             if X is None and y is None:
                 p = self._data("residuals() without X and y")
-                y, weight, lin = p.y, p.weight, self._linear_predictor(None, None, None)
+                y, weight, lin = p.y, p.weight, prediction.linear_predictor(self, None, None, None)
                 size, power = p.size, p.power
             else:
                 if X is None or y is None:
                     raise ValueError("residuals takes X and y together, or neither for the rows of the fit")
                 encoded, _ = response.encode(self.family, y, trials, weights, self.levels)
-                y, lin = encoded.y, self._linear_predictor(X, offset, exposure)
+                y, lin = encoded.y, prediction.linear_predictor(self, X, offset, exposure)
                 if len(y) != len(lin):
                     raise ValueError(f"y has {len(y)} rows, X has {len(lin)}; they must have the same")
                 w = arrays.weights_of(weights, len(y))
@@ -408,39 +329,8 @@ class Fit:
 
     def save(self, path):
         """Write a model file: arrays and plain values, no data and no code; `jglm.load` reads it."""
-        fit = self.detach()
-        tensors = {"params": fit.params, "kept": fit.kept, "history": np.asarray(fit.history, float)}
-        if fit._unscaled is not None:
-            tensors["unscaled"] = fit._unscaled
-        for name, record in (("family", fit.family), ("link", fit.link)):
-            tensors |= {f"{name}.{k}": np.asarray(v, float) for k, v in record.params.items()}
-        penalty = fit.model.penalty
-        if penalty is not None:
-            tensors |= {"penalty.strength": np.asarray(penalty.strength), "penalty.weights": np.asarray(penalty.weights)}
-        io.write(path, tensors, _facts(fit))
-
-
-def _facts(fit):
-    """The plain values of a fit for its model file."""
-    from jglm.formula import encode
-
-    plain = ("names", "intercept", "deviance", "llf", "pearson_chi2", "nobs", "n_iter", "solver", "covariance", "weight_kind",
-             "has_offset", "has_constant", "n_dropped", "separated", "columns")  # fmt: skip
-    return {
-        **{k: getattr(fit, k) for k in plain},
-        "levels": encode(fit.levels),
-        "status": int(fit.status),
-        "null_deviance": fit._null,
-        "family": {"name": fit.family.name, "dim": fit.family.dim, "params": sorted(fit.family.params)},
-        "link": {"name": fit.link.name, "params": sorted(fit.link.params)},
-        "penalty": None if fit.model.penalty is None else type(fit.model.penalty).__name__.lower(),
-        "formula": None if fit.formula is None else fit.formula.state(),
-    }
+        io.write(path, *modelfile.state(self.detach()))
 
 
 def _statistic(family, y):
     return y if family.T_ is None else np.asarray(jax.vmap(family.statistic)(y))
-
-
-def _log_odds(fit, lin):
-    return np.asarray(jax.vmap(lambda v: fit.link.eta(fit.family, v))(jnp.asarray(lin)))

@@ -1,0 +1,90 @@
+"""Predictions of a fit for new rows: arrays, or frames through the fit's formula."""
+
+import warnings
+
+import jax
+import numpy as np
+
+from jglm import checks, frames
+from jglm import data as arrays
+
+KINDS = ("mean", "link", "class", "log_prob")
+
+_mean_compiled = jax.jit(lambda model, lin: jax.vmap(lambda v: model.link.mean(model.family, v))(lin))
+_eta_compiled = jax.jit(lambda model, lin: jax.vmap(lambda v: model.link.eta(model.family, v))(lin))
+
+
+def of_lin(fit, lin, kind):
+    """The mean, the label or the log probabilities that belong to a linear predictor."""
+    if kind == "mean":
+        return np.asarray(_mean_compiled(fit.model, lin))
+    if fit.levels is None:
+        raise ValueError(f"kind={kind!r} is for families of labels; the family is {fit.family.name!r}")
+    eta = np.asarray(_eta_compiled(fit.model, lin))
+    both = np.column_stack([np.zeros(len(eta)), eta]) if eta.ndim == 1 else eta
+    if kind == "class":
+        return np.asarray(fit.levels)[np.argmax(both, axis=1)]
+    return both - np.logaddexp.reduce(both, axis=1, keepdims=True)
+
+
+def linear_predictor(fit, X, offset, exposure):
+    """lin of new rows (X None: of the rows of the fit), offset included."""
+    if X is None:
+        prepared = fit._data("predict() without X")
+        return prepared.X @ _coefficients(fit) + prepared.offset
+    if fit.formula is not None and not isinstance(X, (np.ndarray, jax.Array)):
+        return _of_frame(fit, X, offset, exposure)
+    design = _design(fit, X)
+    _warn_without_offset(fit, offset, exposure)
+    return design @ _coefficients(fit) + arrays.offsets(offset, exposure, len(design), fit.model.width())
+
+
+def _coefficients(fit):
+    """Aliased columns have no part in a prediction."""
+    return np.where(np.isnan(fit.params), 0.0, fit.params)
+
+
+def _warn_without_offset(fit, offset, exposure):
+    if fit.has_offset and offset is None and exposure is None:
+        warnings.warn("the model was fitted with an offset or exposure and predict got none: it takes offset 0, exposure 1",
+                      UserWarning, stacklevel=5)  # fmt: skip
+
+
+def _design(fit, X):
+    """X as the fit had it, with the intercept; columns of a frame by name."""
+    names = fit.names[1:] if fit.intercept else fit.names
+    known = getattr(X, "column_names", getattr(X, "columns", None))
+    if known is not None and not callable(known):
+        known = [str(c) for c in known]
+        missing = [n for n in names if n not in known]
+        if missing:
+            raise ValueError(f"X has no column {missing[0]!r}{checks.nearest(missing[0], known)}")
+        X = frames.to_pandas(X, names)
+    design, _ = arrays.matrix(X)
+    if design.shape[1] != len(names):
+        raise ValueError(f"X has {design.shape[1]} columns, the fit had {len(names)}"
+                         + (" (without the intercept, which is added)" if fit.intercept else ""))  # fmt: skip
+    return np.column_stack([np.ones(len(design)), design]) if fit.intercept else design
+
+
+def _of_frame(fit, frame, offset, exposure):
+    """lin of a frame: the offset and exposure that the fit named come from it. Rows with missing values are NaN."""
+    formula, width = fit.formula, fit.model.width()
+    named = {k: v for k, v in fit.columns.items() if k in ("offset", "exposure")}
+    if offset is not None or exposure is not None:
+        named = {}
+    given = frames.to_pandas(frame, list(dict.fromkeys([*formula.right_variables, *named.values()])))
+    whole = ~given.isna().to_numpy().any(axis=1) if given.shape[1] else np.ones(len(given), bool)
+    lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
+    if not whole.any():
+        return lin
+    part = given.loc[whole].reset_index(drop=True)
+    design, shift = formula.transform(part)
+    if not named and shift is None:
+        _warn_without_offset(fit, offset, exposure)
+    pick = lambda key, v: part[named[key]].to_numpy() if key in named else None if v is None else np.asarray(v)[whole]
+    total = arrays.offsets(pick("offset", offset), pick("exposure", exposure), len(part), width)
+    if shift is not None:
+        total = total + (shift if width is None else shift[:, None])
+    lin[whole] = design @ _coefficients(fit) + total
+    return lin
