@@ -7,8 +7,8 @@ from jax import lax
 
 
 def interior(domain, dtype):
-    """A point inside the open interval `domain`, the middle of the search below."""
-    return _from_line(jnp.zeros((), dtype), domain)
+    """A point well inside the open interval `domain`; not 0, where the normal's mean has no logarithm."""
+    return _from_line(jnp.full((), 0.5, dtype), domain)
 
 
 def _from_line(s, domain):

@@ -189,12 +189,12 @@ class Family:
 
     def loss(self, y, eta):
         """a(eta) - T(y)·eta, the negative log-likelihood up to what does not depend on eta (and up to phi)."""
-        eta, y = _real(eta), _real(y)
+        y, eta = _common(y, eta)
         return self._each(lambda y, eta: self.loss_one(self.statistic(y), eta), self._y + "k")(y, eta)
 
     def deviance(self, y, mu):
         """Unit deviance 2 {l(y; y) - l(y; mu)} phi, >= 0 and 0 at mu = T(y)."""
-        y, mu = _real(y), _real(mu)
+        y, mu = _common(y, mu)
         one = lambda y, mu: self.deviance_one(self.statistic(y), self.natural_one(mu))
         return self._each(one, self._y + "k")(y, mu)
 
@@ -203,8 +203,7 @@ class Family:
 
         Raises ValueError where the family was given no log_b.
         """
-        eta, y = _real(eta), _real(y)
-        phi = jnp.asarray(phi, eta.dtype)
+        y, eta, phi = _common(y, eta, phi)
         return self._each(self.log_prob_one, self._y + "k1")(y, eta, phi)
 
     @property
@@ -232,6 +231,13 @@ def _real(x):
     """An array of floating (or complex) numbers; integers become the default float."""
     x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
+
+
+def _common(*values):
+    """Arrays of one floating dtype; plain Python numbers follow the others."""
+    dtype = jnp.result_type(*values)
+    dtype = dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.result_type(float)
+    return [jnp.asarray(v, dtype) for v in values]
 
 
 def _concrete(v):

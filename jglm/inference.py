@@ -39,23 +39,49 @@ def find_independent(X, weight):
     n, p = X.shape
     on = np.flatnonzero(weight > 0)
     sample = on[:: max(1, len(on) // max(20 * p, 2000))]
-    if len(sample) < len(on):
-        # Columns that are independent on some rows are so on all.
-        kept = independent_columns(triangle(X[sample]), 1e-4)
-        if kept.all():
-            return kept
+    # Columns that are clearly independent on some rows are so on all.
+    if well_conditioned(triangle_of(X[sample].T @ X[sample])):
+        return np.ones(p, bool)
     return independent_columns(triangle(X[on] if len(on) < n else X))
 
 
-def triangle(A, rows=65536):
-    """The R factor of A, over blocks of rows stacked one below the other."""
+def triangle(A):
+    """The R factor of A by QR over blocks of rows that stay in cache, each stacked below the factor so far."""
     A = np.asarray(A, np.float64)
+    n, p = A.shape
+    rows = max(1000, 8 * p)
     norms = np.sqrt(np.einsum("ij,ij->j", A, A))
     unit = np.where((norms > 0) & np.isfinite(norms), norms, 1.0)
-    R = np.zeros((0, A.shape[1]))
-    for i in range(0, max(len(A), 1), rows):
+    R = np.zeros((0, p))
+    for i in range(0, max(n, 1), rows):
         R = np.linalg.qr(np.vstack([R, A[i : i + rows] / unit]), mode="r")
     return R * unit
+
+
+def triangle_of(H):
+    """The Cholesky factor R with R'R = H (scaled to a unit diagonal), or None where H is not positive definite."""
+    d = np.sqrt(np.diagonal(H))
+    if not np.all(d > 0) or not np.all(np.isfinite(H)):
+        return None
+    try:
+        return np.linalg.cholesky(H / np.outer(d, d)).T * d
+    except np.linalg.LinAlgError:
+        return None
+
+
+def well_conditioned(R):
+    """Whether a Cholesky factor of A'A is as good as the R of A: forming A'A squares the condition number."""
+    return R is not None and np.min(np.abs(np.diagonal(R)) / np.linalg.norm(R, axis=0), initial=1.0) > 1e-3
+
+
+def least_squares(A, z):
+    """(R, Q'z) with R'R = A'A: by Cholesky, five times cheaper, where that is as good, else by QR."""
+    R = triangle_of(A.T @ A)
+    if R is not None and well_conditioned(R):
+        return R, np.linalg.solve(R.T, A.T @ z)
+    p = A.shape[1]
+    R = triangle(np.column_stack([A, z]))
+    return R[:p, :p], R[:p, p]
 
 
 # --------------------------------------------------------------------------- last steps
@@ -113,14 +139,13 @@ def refine(X, weight, flat, look, phi_of, penalty, tol, most=30):
             root = root_of(penalty[1])
             A = np.vstack([A, root])
             z = np.concatenate([z, -np.linalg.lstsq(root.T, penalty[0](flat))[0]])
-        R = triangle(np.column_stack([A, z]))
-        p = A.shape[1]
-        length = np.linalg.norm(R[:p, p])
-        step = solve_triangle(R[:p, :p], R[:p, p])
+        R, projected = least_squares(A, z)
+        length = np.linalg.norm(projected)
+        step = solve_triangle(R, projected)
         phi = phi_of(score, expected)
         decrement = length / np.sqrt(phi) if phi > 0 else (0.0 if length == 0 else np.inf)
         floor = length <= 4 * np.finfo(float).eps * size
-        here = Refined(flat, R[:p, :p], step, decrement, decrement <= tol or floor, i + 1)
+        here = Refined(flat, R, step, decrement, bool(decrement <= tol or floor), i + 1)
         if best is not None and not here.converged and decrement > 0.5 * best.decrement:
             # Rounding, or a step that does not lead on: the better of the two, and whether it is near enough.
             best = here if decrement < best.decrement else best
@@ -156,17 +181,6 @@ def inverse_from_triangle(R):
         return np.full((R.shape[1],) * 2, np.nan)
     inner = np.linalg.solve(R / scale, np.eye(R.shape[1]))
     return (inner @ inner.T) / np.outer(scale, scale)
-
-
-def triangle_of(H):
-    """The Cholesky factor R with R'R = H (scaled to a unit diagonal), or None where H is not positive definite."""
-    d = np.sqrt(np.diagonal(H))
-    if not np.all(d > 0) or not np.all(np.isfinite(H)):
-        return None
-    try:
-        return np.linalg.cholesky(H / np.outer(d, d)).T * d
-    except np.linalg.LinAlgError:
-        return None
 
 
 # --------------------------------------------------------------------------- tests

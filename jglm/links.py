@@ -206,9 +206,9 @@ def get(link):
         return link
     if not isinstance(link, str):
         raise TypeError(f"link must be a name or a jglm.Link; it is {type(link).__name__}")
-    name = link.strip().lower().replace("-", "_")
-    if name in NAMES:
-        return globals()[name]
+    name = link.strip().lower()
+    if name.replace("-", "_") in NAMES:
+        return globals()[name.replace("-", "_")]
     call = re.fullmatch(r"(\w+)\(\s*([-+0-9.e/]+)\s*\)", name)
     if call and call[1] in FACTORIES:
         return FACTORIES[call[1]](_number(call[2]))

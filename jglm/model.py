@@ -176,7 +176,7 @@ def evaluate(model, data, query, asks=HESSIAN):
     loss, score, observed, expected = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
     inside = in_domain(model, lin)
     value = jnp.where(jnp.all(inside), jnp.sum(w * loss), jnp.nan)
-    beginning = False if query.blend is None else query.blend > 0
+    beginning = jnp.asarray(False) if query.blend is None else query.blend > 0
     bend = jnp.where((observed > 0) & ~beginning, observed, expected) if score.ndim == 1 else expected
     times = lambda v: bend * v if v.ndim == 1 else jnp.einsum("nij,nj->ni", bend, v)
     own = mask(on, lin - data.offset, 0.0)

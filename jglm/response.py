@@ -60,6 +60,8 @@ def distinct(y):
     if values.ndim != 1:
         return values, None
     _no_missing(values)
+    if values.dtype != object:
+        return values, np.unique(values).tolist()
     unique = list(dict.fromkeys(values.tolist()))
     try:
         return values, sorted(unique)
@@ -74,8 +76,14 @@ def _no_missing(values):
 
 def _codes(values, levels):
     """The position of each value among the levels; a value that is none of them is refused."""
-    where = {v: i for i, v in enumerate(levels)}
-    codes = np.array([where.get(v, -1) for v in values.tolist()])
+    if values.dtype.kind in "fiub" and all(isinstance(v, (bool, int, float)) for v in levels):
+        known = np.asarray(levels, float)
+        order = np.argsort(known)
+        codes = order[np.clip(np.searchsorted(known[order], values), 0, len(known) - 1)]
+        codes = np.where(known[codes] == values, codes, -1)
+    else:
+        where = {v: i for i, v in enumerate(levels)}
+        codes = np.array([where.get(v, -1) for v in values.tolist()])
     if np.any(codes < 0):
         bad = values[np.argmax(codes < 0)]
         raise ValueError(f"y has the label {bad!r} (row {int(np.argmax(codes < 0))}), which is none of {list(levels)}")

@@ -1,0 +1,74 @@
+"""Records as a picture: the warm time of every library, a panel per problem, on one logarithmic axis."""
+
+from benchmarks.record import ENOUGH
+from benchmarks.table import by_problem, seconds
+
+OWN, OTHER, EARLY = "#0b6e99", "#5f6670", "#c8401a"
+ACROSS = 3  # panels side by side
+
+
+def draw(name, records, path):
+    """Write the picture to `path`; needs matplotlib."""
+    # Not pyplot: it keeps figures and chooses a window system.
+    from matplotlib.figure import Figure
+
+    groups = by_problem(records)
+    labels = list(dict.fromkeys(r.label for r in records))
+    across = min(ACROSS, len(groups))
+    down = -(-len(groups) // across)
+    figure = Figure(figsize=(1.6 + 3.6 * across, 1.1 + (0.8 + 0.3 * len(labels)) * down), dpi=150, layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
+    for panel, group in zip(panels, groups.values(), strict=False):
+        fill(panel, group, labels)
+    for panel in panels[len(groups) :]:
+        panel.set_visible(False)
+    frame(figure, panels[: len(groups)], name, records)
+    figure.savefig(path, metadata={"Software": None})
+
+
+def fill(panel, records, labels):
+    """The marks of one problem: a dot per library, a cross where it stopped early."""
+    for record in records:
+        at = labels.index(record.label)
+        if not record.measured:
+            said = "left out" if record.left_out is not None else "failed"
+            panel.text(0.03, at, said, transform=panel.get_yaxis_transform(), va="center", fontsize=8, color=OTHER)
+            continue
+        early = record.stopped_early
+        color = EARLY if early else OWN if record.library.startswith("jglm") else OTHER
+        panel.plot(record.warm_seconds, at, "X" if early else "o", color=color, ms=8 if early else 7, zorder=3)
+        said = seconds(record.warm_seconds) + (", stopped early" if early else "")
+        panel.annotate(
+            said, (record.warm_seconds, at), (7, 0), textcoords="offset points", va="center", fontsize=8, color=color,
+            bbox=dict(facecolor="white", edgecolor="none", pad=0.6),
+        )  # fmt: skip
+    panel.set_title(records[0].title, fontsize=10, loc="left")
+    panel.set_yticks(range(len(labels)), labels, fontsize=9)
+    panel.grid(axis="x", color="#dddddd", lw=0.7)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+    panel.tick_params(axis="y", length=0)
+
+
+def frame(figure, panels, name, records):
+    """Axes, title and the words below."""
+    times = [r.warm_seconds for r in records if r.measured] or [1e-3, 1.0]
+    # Room for the words to the right of the last mark.
+    ends = [r.warm_seconds * (200 if r.stopped_early else 12) for r in records if r.measured] or [1.0]
+    panels[0].set_xscale("log")
+    panels[0].set_xlim(min(times) / 2, max(ends))
+    panels[0].set_ylim(len({r.label for r in records}) - 0.4, -0.6)
+    for panel in panels:
+        panel.xaxis.set_major_formatter(lambda value, _: plain(value))
+        panel.xaxis.set_minor_formatter(lambda value, _: "")
+        panel.tick_params(axis="x", labelsize=8, labelbottom=True)
+    first = records[0]
+    figure.suptitle(f"Time of a warm fit ({name}): further left is faster", fontsize=12, x=0.01, ha="left")
+    early = any(r.stopped_early for r in records)
+    below = f"{first.cpu}, {first.threads} threads, {first.date}. Logarithmic axis."
+    figure.supxlabel(below + (f" X: stopped early, max |gradient| / n above {ENOUGH:g}." if early else ""), fontsize=8)
+
+
+def plain(value):
+    """A power of ten as people say it: 10 ms, 1 s."""
+    return f"{value:g} s" if value >= 0.999 else f"{value * 1e3:g} ms"

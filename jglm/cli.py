@@ -1,0 +1,182 @@
+"""The command line: jglm fit | predict | summary | families | demo.
+
+Exit codes: 0 done, 1 a fit that did not converge (its model is still written), 2 bad input, with one line that says why.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+
+EXAMPLES = """examples:
+  jglm fit policies.parquet "claims ~ age + C(region)" --family poisson --exposure years --out model.jglm
+  jglm fit trials.csv "cbind ~ dose" --family binomial --trials n --link probit
+  jglm predict model.jglm new.csv --out predicted.csv
+  jglm summary model.jglm
+"""
+
+
+def parser():
+    """The argument parser of the program."""
+    main = argparse.ArgumentParser(
+        prog="jglm", description="Generalized linear models from the log-partition alone.", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    from jglm import __version__
+
+    main.add_argument("--version", action="version", version=f"jglm {__version__}")
+    commands = main.add_subparsers(dest="command", required=True, metavar="command")
+    _fit_parser(commands)
+    predict = commands.add_parser("predict", help="predict the rows of a table with a model file")
+    predict.add_argument("model", metavar="MODEL", help="a file that 'jglm fit --out' wrote")
+    predict.add_argument("data", metavar="DATA", help="CSV, Parquet or Feather with the columns of the formula")
+    predict.add_argument("--out", metavar="FILE", help="where to write; without it CSV goes to standard output")
+    predict.add_argument("--kind", default="mean", choices=["mean", "link", "class", "log_prob"])
+    summary = commands.add_parser("summary", help="print the summary of a model file")
+    summary.add_argument("model", metavar="MODEL")
+    summary.add_argument("--html", action="store_true", help="as HTML")
+    commands.add_parser("families", help="list families, their links and their default links")
+    demo = commands.add_parser("demo", help="fit a real data set, compare with NumPy, draw observed against fitted")
+    demo.add_argument("--out", metavar="FILE", default="jglm_demo.png", help="the picture (default: jglm_demo.png)")
+    return main
+
+
+def _fit_parser(commands):
+    fit = commands.add_parser(
+        "fit", help="fit a formula to a table", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    fit.add_argument("data", metavar="DATA", help="CSV (also .csv.gz), Parquet or Feather")
+    fit.add_argument("formula", metavar="FORMULA", help='such as "y ~ x + C(group)"')
+    fit.add_argument("--family", required=True, help="see 'jglm families'; negative_binomial(2.5) takes its r")
+    fit.add_argument("--link", help="default: the family's own; power(0.5) takes its exponent")
+    for name in ("weights", "offset", "exposure", "trials"):
+        fit.add_argument(f"--{name}", metavar="COLUMN", help=f"the column that holds the {name}")
+    fit.add_argument("--weight-kind", default="prior", choices=["prior", "frequency"])
+    fit.add_argument("--ridge", type=float, metavar="S", help="a ridge penalty: S / 2 times the squared coefficients")
+    fit.add_argument("--tol", type=float, default=1e-8, help="distance to the optimum in standard errors (1e-8)")
+    fit.add_argument("--max-iter", type=int, metavar="N", help="passes over the data at most")
+    fit.add_argument("--dtype", default="float64", choices=["float64", "float32"])
+    fit.add_argument("--out", metavar="MODEL", help="write the model file")
+    fit.add_argument("--json", action="store_true", help="print the result as JSON")
+    fit.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def main(argv=None):
+    """Run the command line; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    warnings.showwarning = lambda message, *_: print(f"jglm: warning: {message}", file=sys.stderr)
+    try:
+        return COMMANDS[arguments.command](arguments)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("jglm: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"jglm: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def fit(arguments):
+    import jglm
+    from jglm import files
+
+    frame = files.read(arguments.data)
+    penalty = None if arguments.ridge is None else jglm.penalties.ridge(arguments.ridge)
+    found = jglm.glm(
+        arguments.formula, frame, family=_family(arguments.family), link=arguments.link, weights=arguments.weights,
+        offset=arguments.offset, exposure=arguments.exposure, trials=arguments.trials,
+        weight_kind=arguments.weight_kind, penalty=penalty, tol=arguments.tol, max_iter=arguments.max_iter,
+        dtype=arguments.dtype, progress=False if arguments.quiet else None,
+    )  # fmt: skip
+    if arguments.out:
+        found.save(arguments.out)
+    print(json.dumps(as_json(found)) if arguments.json else found.summary())
+    return 0 if found.converged else 1
+
+
+def _family(text):
+    """A family from its name, or name(number) for one that has a parameter."""
+    name, bracket, inner = text.partition("(")
+    if not bracket:
+        return text
+    from jglm import families
+
+    factory = families.catalogue().get(name.strip().lower())
+    if factory is None or isinstance(factory, families.Family) or not inner.endswith(")"):
+        raise ValueError(f"family {text!r} cannot be read; write a name such as poisson, or negative_binomial(2.5)")
+    try:
+        number = float(inner[:-1])
+    except ValueError:
+        raise ValueError(f"family {text!r}: {inner[:-1]!r} is not a number") from None
+    return factory(int(number) if name.strip() == "categorical" else number)
+
+
+def as_json(found):
+    """The result of a fit as plain values; what is not a number is null."""
+    clean = lambda v: None if v != v else float(v)
+    listed = lambda a: [clean(v) if getattr(v, "ndim", 0) == 0 else [clean(u) for u in v] for v in a]
+    keys = ("deviance", "null_deviance", "llf", "aic", "bic", "scale", "pearson_chi2", "nobs", "df_resid", "df_model")
+    return {
+        "family": found.family.name, "link": found.link.name, "names": list(found.names),
+        "params": listed(found.params), "bse": listed(found.bse), "pvalues": listed(found.pvalues),
+        "converged": bool(found.converged), "n_iter": int(found.n_iter), "aliased": found.aliased,
+        "n_dropped": found.n_dropped, **{k: clean(getattr(found, k)) for k in keys},
+    }  # fmt: skip
+
+
+def predict(arguments):
+    import pandas
+
+    import jglm
+    from jglm import files
+
+    if arguments.out:
+        files.kind(arguments.out)
+    found = jglm.load(arguments.model)
+    values = found.predict(files.read(arguments.data), kind=arguments.kind)
+    if values.ndim == 1:
+        table = pandas.DataFrame({"prediction": values})
+    else:
+        names = found.levels if values.shape[1] == len(found.levels or []) else found._lin_names()
+        table = pandas.DataFrame(values, columns=[f"prediction_{v}" for v in names])
+    if arguments.out:
+        files.write(table, arguments.out)
+        print(f"{len(table):,} predictions written to {arguments.out}", file=sys.stderr)
+    else:
+        table.to_csv(sys.stdout, index=False)
+    return 0
+
+
+def summary(arguments):
+    import jglm
+
+    shown = jglm.load(arguments.model).summary()
+    print(shown._repr_html_() if arguments.html else shown)
+    return 0
+
+
+def list_families(arguments):
+    from jglm import families, links
+
+    print(f"{'family':<20}{'y':<34}{'default link':<16}dispersion")
+    for name, made in families.catalogue().items():
+        family = made if isinstance(made, families.Family) else made(r=1.0) if name == "negative_binomial" else made()
+        takes = {"label": "two labels" if family.dim is None else "labels, one-hot or soft labels",
+                 "proportion": "successes of trials, or proportions"}  # fmt: skip
+        shown = takes.get(family.response, family.support.describe())
+        called = f"{name}(r)" if family.params else name
+        print(f"{called:<20}{shown:<34}{links.default(family).name:<16}{family.dispersion}")
+    print(f"\nlinks: {', '.join(links.NAMES)}, power(q)")
+    return 0
+
+
+def demo(arguments):
+    from jglm.demo import run
+
+    run(arguments.out)
+    return 0
+
+
+COMMANDS = {"fit": fit, "predict": predict, "summary": summary, "families": list_families, "demo": demo}

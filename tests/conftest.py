@@ -1,0 +1,41 @@
+"""Tests run in float64 with rank promotion refused; those marked `gpu` need an accelerator."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import jax
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_modifyitems(items):
+    if jax.default_backend() != "cpu":
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="no accelerator"))
+
+
+@pytest.fixture(autouse=True)
+def _names_for_doctests(doctest_namespace):
+    import jax.numpy as jnp
+    import numpy as np
+
+    doctest_namespace.update(np=np, jnp=jnp)
+
+
+@pytest.fixture
+def compilations():
+    """A function that counts what XLA compiled since the test began."""
+    seen = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield lambda: len(seen)
+    jax.monitoring.unregister_event_duration_listener(listen)

@@ -1,0 +1,256 @@
+"""What follows from a(eta), for every family of the catalogue and for families written as a user would."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import ALL, CATALOGUE, PAIRS, SCALAR, SCALAR_PAIRS, VECTOR, etas, small_data
+from scipy import integrate, stats
+
+from jglm import families, links
+from jglm.design import Dense
+from jglm.family import Family
+from jglm.model import Data, Model, Query, Unknowns, evaluate, flatten
+
+
+def total_loss(family, link, X, y):
+    return lambda coef: jnp.sum(family.loss(y, jax.vmap(lambda v: link.eta(family, v))(X @ coef)))
+
+
+@pytest.mark.parametrize(("name", "link_name"), PAIRS)
+def test_the_automatic_gradient_is_the_closed_form(name, link_name):
+    """- d/d coef log-likelihood = X'(h - y), times d eta / d lin = (d mu / d lin) / V without a canonical link."""
+    family = ALL[name]
+    X, y, coef, link = small_data(name, link_name)
+    automatic = np.asarray(jax.grad(total_loss(family, link, X, y))(jnp.asarray(coef)))
+    lin = jnp.asarray(X @ coef)
+    eta = jax.vmap(lambda v: link.eta(family, v))(lin)
+    error = np.asarray(family.mean(eta) - y)
+    if link_name != "canonical":
+        slope = jax.vmap(jax.jacfwd(lambda v: link.eta(family, v)))(lin)
+        if family.dim is None:
+            slope = np.asarray(jax.vmap(jax.grad(lambda v: link.mean(family, v)))(lin) / family.variance(eta))
+        error = error * slope if family.dim is None else np.einsum("nk,nkl->nl", error, np.asarray(slope))
+    closed = X.T @ error
+    size = np.abs(X).T @ np.abs(error)
+    assert np.max(np.abs(automatic - closed) / size) < 1e-12
+
+
+@pytest.mark.parametrize(("name", "link_name"), PAIRS)
+def test_evaluate_is_the_derivatives_of_the_loss(name, link_name):
+    family = ALL[name]
+    X, y, coef, link = small_data(name, link_name)
+    shape = np.shape(X @ coef)
+    weight = np.linspace(0.5, 2.0, len(X))
+    data = Data(Dense(jnp.asarray(X)), jnp.asarray(y), jnp.asarray(weight), jnp.zeros(shape))
+    at = Unknowns(jnp.asarray(coef), {})
+    info = jax.jit(evaluate, static_argnums=3)(Model(family, link, None), data, Query(at), "hessian")
+    eta_of = jax.vmap(lambda v: link.eta(family, v))
+    loss = lambda c: jnp.sum(weight * family.loss(y, eta_of(X @ c)))
+    value, grad = jax.value_and_grad(loss)(at.coef)
+    assert np.isclose(info.value, value, rtol=1e-12)
+    np.testing.assert_allclose(info.grad, flatten(Unknowns(grad, {})), rtol=1e-10, atol=1e-11)
+    eta = eta_of(jnp.asarray(X @ coef))
+    jac = jax.vmap(jax.jacfwd(lambda v: link.eta(family, v)))(jnp.asarray(X @ coef))
+    if family.dim is None:
+        expected = X.T @ (np.asarray(weight * jac**2 * family.variance(eta))[:, None] * X)
+        observed = np.asarray(jax.hessian(loss)(at.coef))
+        positive = np.asarray(jax.vmap(jax.hessian(lambda v, t: family.loss(t, link.eta(family, v))))(jnp.asarray(X @ coef), y))
+        want = observed if np.all(positive > 0) else None
+    else:
+        W = np.einsum("n,nai,nab,nbj->nij", weight, jac, np.asarray(family.variance(eta)), jac)
+        expected = np.einsum("np,nij,nq->ipjq", X, W, X).reshape(info.hess.shape)
+        want = expected
+    if want is not None:
+        np.testing.assert_allclose(info.hess, want, rtol=1e-8, atol=1e-9 * np.max(np.abs(want)))
+    assert np.all(np.linalg.eigvalsh(info.hess) > -1e-10 * np.trace(expected))
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_natural_inverts_the_mean_and_variance_is_positive(name):
+    family = ALL[name]
+    eta = etas(family)
+    assert np.all(np.asarray(family.variance(eta)) > 0)
+    assert np.all(np.diff(np.asarray(family.mean(eta))) > 0)
+    np.testing.assert_allclose(family.natural(family.mean(eta)), eta, rtol=2e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", VECTOR)
+def test_vector_natural_inverts_the_mean_and_variance_is_positive(name):
+    family = ALL[name]
+    eta = jnp.asarray(np.random.default_rng(0).normal(size=(20, family.dim)))
+    mu = family.mean(eta)
+    np.testing.assert_allclose(family.mean(family.natural(mu)), mu, rtol=1e-7)
+    assert np.all(np.linalg.eigvalsh(np.asarray(family.variance(eta))) > -1e-15)
+    assert family.loss(mu, eta).shape == (20,)
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_deviance_is_zero_at_the_mean_and_positive_elsewhere(name):
+    family = ALL[name]
+    mu = family.mean(etas(family, count=21))
+    grid = np.asarray(jax.vmap(lambda m: family.deviance(mu, jnp.full_like(mu, m)))(mu))
+    assert np.all(grid >= 0)
+    assert np.all(np.diagonal(grid) <= 1e-12 * (1 + np.abs(np.asarray(mu))))
+    assert np.all(grid[~np.eye(len(mu), dtype=bool)] > 0)
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_deviance_is_the_integral_of_the_score(name):
+    """d(y, mu) = 2 int_mu^y (y - t) / V(t) dt: the classical definition, by quadrature of the variance function."""
+    family = ALL[name]
+    low, high = (float(v) for v in family.mean(etas(family, count=2, reach=0.8)))
+    y, mu = low, high
+    V = lambda t: float(family.variance(family.natural(t)))
+    want, _ = integrate.quad(lambda t: 2 * (y - t) / V(t), mu, y, epsabs=1e-12, epsrel=1e-10)
+    assert np.isclose(float(family.deviance(y, mu)), want, rtol=1e-7)
+
+
+def test_deviance_at_the_edge_of_the_support():
+    mu = np.array([1e-3, 0.2, 0.9])
+    np.testing.assert_allclose(families.poisson.deviance(np.zeros(3), mu), 2 * mu)
+    np.testing.assert_allclose(families.bernoulli.deviance(np.zeros(3), mu), -2 * np.log1p(-mu))
+    np.testing.assert_allclose(families.bernoulli.deviance(np.ones(3), mu), -2 * np.log(mu), rtol=1e-12)
+    np.testing.assert_allclose(families.negative_binomial(2.5).deviance(np.zeros(3), mu), 5 * np.log1p(mu / 2.5))
+    np.testing.assert_allclose(families.geometric.deviance(np.zeros(3), mu), 2 * np.log1p(mu))
+    one_hot, p = np.eye(3), np.array([[0.2, 0.3, 0.5]] * 3)
+    np.testing.assert_allclose(families.categorical(3).deviance(one_hot, p), -2 * np.log(p[0]))
+    # The same from a alone, where the edge is a limit of a numeric inversion.
+    own = ALL["own_poisson"]
+    np.testing.assert_allclose(own.deviance(np.zeros(3), mu), 2 * mu, rtol=1e-9)
+    np.testing.assert_allclose(ALL["signs"].deviance(np.ones(2), np.array([0.0, 0.5])), -2 * np.log([0.5, 0.75]), rtol=1e-9)
+
+
+def test_deviance_keeps_its_digits_for_large_responses():
+    y = np.array([1e9, 1e9, 1e12])
+    mu = y + np.array([1.0, 1e4, 3e5])
+    delta = (mu - y) / y
+    want = 2 * y * (delta - np.log1p(delta))
+    np.testing.assert_allclose(families.poisson.deviance(y, mu), want, rtol=1e-6)
+    np.testing.assert_allclose(families.gaussian.deviance(y, mu), (y - mu) ** 2, rtol=1e-12)
+
+
+DISTRIBUTIONS = {
+    "gaussian": lambda mu, phi: stats.norm(mu, np.sqrt(phi)),
+    "poisson": lambda mu, phi: stats.poisson(mu),
+    "bernoulli": lambda mu, phi: stats.bernoulli(mu),
+    "gamma": lambda mu, phi: stats.gamma(1 / phi, scale=mu * phi),
+    "exponential": lambda mu, phi: stats.expon(scale=mu),
+    "inverse_gaussian": lambda mu, phi: stats.invgauss(mu * phi, scale=1 / phi),
+    "geometric": lambda mu, phi: stats.nbinom(1, 1 / (1 + mu)),
+    "negative_binomial": lambda mu, phi: stats.nbinom(2.5, 2.5 / (2.5 + mu)),
+}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_log_prob_is_scipys(name):
+    family = ALL[name]
+    phi = 1.0 if family.dispersion == "fixed" else 0.7
+    for mu in (0.3, 0.8) if name == "bernoulli" else (0.3, 4.0):
+        d = DISTRIBUTIONS[name](mu, phi)
+        lattice = family.support.step == 1
+        y = np.array([0.0, 1.0]) if name == "bernoulli" else np.arange(30.0) if lattice else d.ppf(np.linspace(0.001, 0.999, 30))
+        want = d.logpmf(y) if lattice else d.logpdf(y)
+        np.testing.assert_allclose(family.log_prob(y, family.natural(mu), phi), want, rtol=1e-10, atol=1e-11)
+
+
+def test_log_prob_of_the_binomial_counts_trials():
+    trials, k, p = 12.0, np.arange(13.0), 0.3
+    eta = families.binomial.natural(p)
+    got = families.binomial.log_prob(k / trials, eta, np.full(13, 1 / trials))
+    np.testing.assert_allclose(got, stats.binom(12, p).logpmf(k), atol=1e-12)
+
+
+def test_closed_forms_of_the_catalogue_are_the_numeric_ones():
+    """`natural` of the catalogue against the bracketed inversion of a', far out as well."""
+    for name, family in CATALOGUE.items():
+        if family.dim is not None:
+            continue
+        plain = Family(name, family.a_, domain=family.domain, params=family.params)
+        mu = np.geomspace(1e-8, 1e8, 33) if family.support.high > 1 else np.array([1e-8, 1e-3, 0.2, 0.5, 0.9, 1 - 1e-8])
+        np.testing.assert_allclose(plain.natural(mu), family.natural(mu), rtol=1e-8, err_msg=name)
+
+
+def test_natural_of_an_unreachable_mean_is_nan():
+    own = Family("own", a=jnp.exp)
+    assert np.isnan(own.natural(-1.0))
+    assert np.isnan(Family("g", a=lambda e: -jnp.log(-e), domain=(-jnp.inf, 0)).natural(-2.0))
+    assert np.isnan(ALL["signs"].natural(1.5))
+
+
+def test_natural_differentiates_implicitly_also_in_the_parameters():
+    """d eta / d r at fixed mu needs d a' / d r, not only 1 / a''."""
+    closed = families.negative_binomial
+    numeric = lambda r: Family("nb", closed(2.0).a_, domain=(-jnp.inf, 0), params={"r": r})
+    for argument in ("mu", "r"):
+        f = (lambda make: (lambda v: make(2.5).natural(v))) if argument == "mu" else (
+            lambda make: (lambda v: make(v).natural(3.0)))  # fmt: skip
+        got = jax.grad(f(lambda r: numeric(r)))(1.7)
+        want = jax.grad(f(lambda r: families.negative_binomial(1.0).replace(params={"r": r})))(1.7)
+        assert np.isclose(got, want, rtol=1e-8)
+    own = ALL["own_softmax"]
+    mu = jnp.array([0.2, 0.3])
+    jac = jax.jacobian(own.natural)(mu)
+    np.testing.assert_allclose(jac, np.linalg.inv(own.variance(own.natural(mu))), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in SCALAR if n in CATALOGUE])
+def test_float32_keeps_its_digits_at_the_edges_of_the_domain(name):
+    family = ALL[name]
+    reach = 60.0 if family.domain == (-np.inf, np.inf) else 16.0
+    if family.domain == (-np.inf, np.inf):
+        eta = np.linspace(-reach, reach, 61)
+    else:
+        eta = np.asarray(etas(family, reach, 61))
+    eta = eta.astype(np.float32)
+    for of in (family.mean, family.variance):
+        single, double = np.asarray(of(eta)), np.asarray(of(eta.astype(np.float64)))
+        assert single.dtype == np.float32
+        on = (np.abs(double) > 1e-36) & (np.abs(double) < 1e36)
+        assert np.all(np.isfinite(single[on]))
+        np.testing.assert_allclose(single[on], double[on], rtol=3e-5)
+
+
+@pytest.mark.parametrize(("name", "link_name"), SCALAR_PAIRS)
+def test_link_and_stable_composition_agree(name, link_name):
+    """a'(eta(lin)) is the inverse link, and the link undoes it."""
+    family, link = ALL[name], links.get(link_name)
+    mu = np.asarray(family.mean(etas(family, reach=1.5, count=15)))
+    if link_name != "canonical" and family.support.low == -np.inf or name == "signs":
+        mu = mu[mu > 0]
+    lin = jax.vmap(lambda m: link.linear(family, m))(jnp.asarray(mu))
+    np.testing.assert_allclose(jax.vmap(lambda v: link.mean(family, v))(lin), mu, rtol=1e-8)
+    eta = jax.vmap(lambda v: link.eta(family, v))(lin)
+    np.testing.assert_allclose(family.mean(eta), mu, rtol=1e-8)
+
+
+def test_stable_compositions_reach_where_plain_ones_overflow():
+    probit, cloglog = links.probit, links.cloglog
+    far = jnp.array([-30.0, -10.0, 6.0, 30.0])
+    loss = jax.vmap(lambda v: families.bernoulli.loss_one(1.0, probit.eta(families.bernoulli, v)))(far)
+    np.testing.assert_allclose(loss, -stats.norm.logcdf(np.asarray(far)), rtol=1e-12, atol=1e-14)
+    eta = jax.vmap(lambda v: cloglog.eta(families.bernoulli, v))(jnp.array([-40.0, 3.0]))
+    np.testing.assert_allclose(eta, [-40.0, np.exp(3) + np.log(-np.expm1(-np.exp(3)))], rtol=1e-12)
+
+
+def test_methods_work_under_jit_vmap_and_grad_and_keep_the_dtype():
+    family = families.negative_binomial(3)
+    eta = -jnp.linspace(0.1, 2.0, 6, dtype=jnp.float32).reshape(2, 3)
+    for of in (family.mean, family.variance, lambda e: family.natural(family.mean(e)), lambda e: family.deviance(2.0, family.mean(e))):
+        plain = of(eta)
+        assert plain.dtype == jnp.float32
+        assert plain.shape == (2, 3)
+        np.testing.assert_allclose(jax.jit(of)(eta), plain, rtol=2e-5)
+        np.testing.assert_allclose(jax.vmap(of)(eta), plain, rtol=2e-5)
+    slope = jax.grad(lambda m: family.deviance(2.0, m))(1.3)
+    assert np.isclose(slope, -2 * (2.0 - 1.3) / (1.3 + 1.3**2 / 3), rtol=1e-8)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ALL)
+def test_laws_on_an_accelerator(name):
+    family = ALL[name]
+    X, y, coef, link = small_data(name, "canonical")
+    automatic = np.asarray(jax.jit(jax.grad(total_loss(family, link, X, y)))(jnp.asarray(coef)))
+    closed = X.T @ np.asarray(family.mean(jnp.asarray(X @ coef)) - y)
+    assert np.max(np.abs(automatic - closed)) < 1e-10 * np.max(np.abs(X).T @ np.abs(y))
