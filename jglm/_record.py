@@ -66,6 +66,9 @@ class Fn:
     def __hash__(self):
         return self._hash
 
+    def __reduce__(self):
+        return Fn, (self.f,)
+
     def __repr__(self):
         return getattr(self.f, "__name__", repr(self.f))
 

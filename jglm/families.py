@@ -4,6 +4,8 @@
 1997; for lattices with Loader's Stirling error, 2000).
 """
 
+import copyreg
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import xlogy
@@ -129,3 +131,13 @@ def is_of_catalogue(family):
         return False
     own = made if isinstance(made, Family) else made(r=1.0) if family.dim is None else made()
     return own.a_ == family.a_
+
+
+def _reduce(family):
+    """How a family is pickled: one of the catalogue by its name, a user's by its functions."""
+    if is_of_catalogue(family):
+        return rebuild, (family.name, {k: float(v) for k, v in family.params.items()}, family.dim)
+    return family.__reduce_ex__(2)
+
+
+copyreg.pickle(Family, _reduce)

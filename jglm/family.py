@@ -139,7 +139,7 @@ class Family:
         are close the difference would cancel; it is then the integral of 2 (1 - s) a'' along the way from eta_t to
         eta, by Gauss-Legendre, which is exact to rounding as a'' hardly changes there.
         """
-        far = np.sqrt(float(jnp.finfo(eta.dtype).max)) / 4
+        far = float(jnp.finfo(eta.dtype).max) ** 0.5 / 4
         eta_t = jnp.clip(self.natural_one(t), -far, far)
         direct = 2 * (jnp.sum(t * eta_t) - self.a(eta_t) + self.loss_one(t, eta))
         step = eta - eta_t

@@ -20,7 +20,7 @@ def write(path, arrays, facts):
     from safetensors.numpy import save
 
     text = json.dumps({"format": FORMAT, "version": VERSION, **facts}, allow_nan=True)
-    data = save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, metadata={"jglm": text})
+    data = save({k: np.array(v, order="C") for k, v in arrays.items()}, metadata={"jglm": text})
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

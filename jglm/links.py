@@ -4,6 +4,7 @@ A link is its inverse. For families where the composition lin -> mu -> eta would
 holds the stable form under the family's name; with the canonical link eta is lin.
 """
 
+import copyreg
 import difflib
 import re
 from collections.abc import Callable
@@ -235,3 +236,17 @@ def default(family):
 def canonical_named(family):
     """The canonical link, under its usual name where it has one."""
     return {"gaussian": identity, "bernoulli": logit, "binomial": logit, "poisson": log}.get(family.name, canonical)
+
+
+def _reduce(link):
+    """How a link is pickled: a named one by its name, a user's by its functions."""
+    try:
+        named = get(link.name)
+    except ValueError:
+        named = None
+    if named is not None and named.inverse_ == link.inverse_ and named.natural_ == link.natural_:
+        return get, (link.name,)
+    return link.__reduce_ex__(2)
+
+
+copyreg.pickle(Link, _reduce)

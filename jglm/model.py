@@ -227,7 +227,7 @@ def starting_rows(model, t, w, blend):
     overall mean off the edge of the support (all counts 0).
     """
     center = jax.grad(model.family.a)(model.family.center(w.dtype))
-    mean = 0.999 * jnp.sum(scale(w, t), axis=0) / jnp.sum(w) + 0.001 * center
+    mean = jnp.expand_dims(0.999 * jnp.sum(scale(w, t), axis=0) / jnp.sum(w) + 0.001 * center, 0)
     mu, t = mean + blend * (t - mean), mean + 2 * blend * (t - mean)
     return t, jax.vmap(lambda m: model.link.linear(model.family, m))(mu)
 

@@ -23,7 +23,8 @@ class Ridge:
     def value(self, coef):
         """The penalty at coef (p,) or (p, k)."""
         weights = jnp.asarray(self.weights, coef.dtype)
-        return 0.5 * jnp.asarray(self.strength, coef.dtype) * jnp.sum((weights * (coef**2).T).T)
+        weights = weights if coef.ndim == 1 else weights[:, None]
+        return 0.5 * jnp.asarray(self.strength, coef.dtype) * jnp.sum(weights * coef**2)
 
 
 def ridge(strength, weights=None, scale="sum"):

@@ -1,0 +1,59 @@
+"""Each stable function against its plain form where that is good, and by its limits where it is not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special
+
+from jglm import _special as s
+
+X = np.linspace(-6.0, 6.0, 49) + 0.01
+NEGATIVE = -np.geomspace(1e-3, 20.0, 40)
+PLAIN = {
+    "sigmoid": (s.sigmoid, lambda x: 1 / (1 + jnp.exp(-x)), X),
+    "softplus": (s.softplus, lambda x: jnp.log(1 + jnp.exp(x)), X),
+    "bose": (s.bose, lambda x: 1 / (jnp.exp(-x) - 1), NEGATIVE),
+    "log1mexp": (s.log1mexp, lambda x: jnp.log(1 - jnp.exp(x)), NEGATIVE),
+    "log_ndtr": (s.log_ndtr, lambda x: jnp.log(0.5 * (1 + jax.lax.erf(x / np.sqrt(2)))), X[X > -3]),
+    "mills": (s.mills, lambda x: jnp.exp(-x * x / 2) / np.sqrt(2 * np.pi) / (0.5 * (1 + jax.lax.erf(x / np.sqrt(2)))), X[X > -3]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_value_and_three_derivatives_are_those_of_the_plain_form(name):
+    stable, plain, x = PLAIN[name]
+    for order, rtol in enumerate((1e-9, 1e-8, 1e-7, 1e-5)):
+        got, want = jax.vmap(stable)(x), jax.vmap(plain)(x)
+        np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * np.max(np.abs(want)) * 1e-3, err_msg=str(order))
+        stable, plain = jax.grad(stable), jax.grad(plain)
+
+
+def test_far_out():
+    x = np.array([-1e4, -300.0, -40.0, -6.0, 8.0, 40.0])
+    np.testing.assert_allclose(s.log_ndtr(x), special.log_ndtr(x), rtol=1e-14)
+    np.testing.assert_allclose(s.mills(x[:3]), -x[:3] * (1 + 1 / x[:3] ** 2), rtol=1e-5)
+    np.testing.assert_allclose(s.log1mexp(np.array([-1e-300, -800.0])), [np.log(1e-300), 0.0])
+    assert float(jax.grad(s.sigmoid)(80.0)) == pytest.approx(np.exp(-80.0), rel=1e-12)
+    slope = jax.grad(jax.grad(lambda e: -s.log1mexp(e)))(np.float32(-100.0))
+    assert np.isfinite(slope)
+
+
+def test_second_derivative_of_softplus_in_float32_is_not_zero():
+    bend = jax.vmap(jax.grad(jax.grad(s.softplus)))(np.array([-60.0, -20.0, 20.0, 60.0], np.float32))
+    np.testing.assert_allclose(bend, np.exp([-60.0, -20.0, -20.0, -60.0]), rtol=1e-5)
+
+
+def test_stirling_error():
+    x = np.array([0.01, 0.5, 1.0, 3.0, 14.9, 15.1, 100.0, 1e6])
+    want = special.gammaln(x + 1) - (x * np.log(x) - x + 0.5 * np.log(2 * np.pi * x))
+    np.testing.assert_allclose(s.stirling_error(x[:6]), want[:6], atol=3e-14)
+    np.testing.assert_allclose(s.stirling_error(x[6:]), 1 / (12 * x[6:]) - 1 / (360 * x[6:] ** 3), rtol=1e-9)
+    assert float(s.stirling_error(0.0)) == 0.0
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "softplus", "bose", "log1mexp"])
+def test_complex_arguments(name):
+    stable, plain, _ = PLAIN[name]
+    z = jnp.array([-0.3 + 0.7j, -1.2 - 2.0j])
+    np.testing.assert_allclose(stable(z), plain(z), rtol=1e-12)
