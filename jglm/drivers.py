@@ -1,6 +1,5 @@
 """The only loops over a solver: one traced (`solve`, pure), one on the host (progress, history, Ctrl-C)."""
 
-import time
 from typing import Any
 
 import jax
@@ -142,24 +141,3 @@ def solve_on_host(model, data, solver, start=None, report=None):
     except KeyboardInterrupt:
         state = type(state)(**{**vars(state), "status": jnp.asarray(Status.INTERRUPTED, jnp.int32)})
     return _solution(state, np.int32(i), history)
-
-
-class Progress:
-    """A line that tells passes, objective and distance, once a fit has taken longer than `patience` seconds."""
-
-    def __init__(self, total, patience=1.0):
-        self.total, self.patience, self.began, self.bar = total, patience, time.monotonic(), None
-
-    def __call__(self, i, value, grad_norm, decrement):
-        if self.bar is None:
-            if time.monotonic() - self.began < self.patience:
-                return
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=self.total, desc="jglm", unit="pass", initial=i - 1, leave=False)
-        self.bar.set_postfix_str(f"objective {value:.6g}, {decrement:.1e} from the optimum")
-        self.bar.update(i - self.bar.n)
-
-    def close(self):
-        if self.bar is not None:
-            self.bar.close()

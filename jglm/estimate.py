@@ -11,8 +11,9 @@ import numpy as np
 
 from jglm import diagnostics, inference, penalties
 from jglm.design import Dense
-from jglm.drivers import Progress, run_compiled, solve_on_host
+from jglm.drivers import run_compiled, solve_on_host
 from jglm.model import Data, Model, Unknowns, describe
+from jglm.progress import Progress
 from jglm.solvers import Gradient, Newton, Status
 
 # Above this many elements of X a pass takes long enough for the host loop, which can be watched and interrupted.

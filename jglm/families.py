@@ -116,12 +116,14 @@ def catalogue():
     return {n: globals()[n] for n in names}
 
 
-def rebuild(name, params, dim):
-    """The family of the catalogue with that name, from what a model file says of it."""
+def rebuild(name, params, dim, default_link=None):
+    """The family of the catalogue with that name, from what a model file or a pickle says of it."""
     made = catalogue()[name]
     if isinstance(made, Family):
         return made
-    return made(**{k: float(v) for k, v in params.items()}) if dim is None else made(k=dim)
+    if dim is None:
+        return made(**{k: float(v) for k, v in params.items()})
+    return made(k=None if dim < 0 else dim).replace(default_link=default_link or made().default_link)
 
 
 def is_of_catalogue(family):
@@ -136,7 +138,8 @@ def is_of_catalogue(family):
 def _reduce(family):
     """How a family is pickled: one of the catalogue by its name, a user's by its functions."""
     if is_of_catalogue(family):
-        return rebuild, (family.name, {k: float(v) for k, v in family.params.items()}, family.dim)
+        params = {k: float(v) for k, v in family.params.items()}
+        return rebuild, (family.name, params, family.dim, family.default_link)
     return family.__reduce_ex__(2)
 
 

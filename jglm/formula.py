@@ -58,8 +58,7 @@ class Formula:
 
     def transform(self, frame):
         """(X, offset or None) of new data; a level that was not there at the fit raises ValueError."""
-        self._refuse_unseen(frame)
-        return self._split(self._materialize(self.spec, frame))
+        return self._split(self._materialize(self.spec, self._with_known_levels(frame)))
 
     def y(self, frame):
         """The response: a plain column as it is, an expression as numbers (n,) or (n, q)."""
@@ -77,7 +76,8 @@ class Formula:
 
         try:
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", category=FutureWarning)
+                for category in (FutureWarning, DeprecationWarning):  # formulaic's and pandas' own affairs
+                    warnings.filterwarnings("ignore", category=category)
                 return model_matrix(spec, frame, context=self._context(), na_action="ignore", output="pandas")
         except Exception as error:
             cause = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
@@ -103,12 +103,19 @@ class Formula:
         return np.ascontiguousarray(values[:, keep]), offset
 
     # ------------------------------------------------------------------ levels
-    def _refuse_unseen(self, frame):
+    def _with_known_levels(self, frame):
+        """The frame with categorical columns in the levels of the fit; a level that is none of them is refused."""
+        import pandas
+
+        known = {}
         for expr, (kind, state) in self.spec.encoder_state.items():
             column = _column_of(expr)
             if getattr(kind, "value", kind) != "categorical" or column is None or column not in frame:
                 continue
             refuse_unseen(column, frame[column], state["categories"])
+            if isinstance(frame[column].dtype, pandas.CategoricalDtype):
+                known[column] = pandas.Categorical(frame[column].astype(object), categories=list(state["categories"]))
+        return frame.assign(**known) if known else frame
 
     # ------------------------------------------------------------------ to and from a model file
     def state(self):

@@ -19,14 +19,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="no accelerator"))
 
 
-@pytest.fixture(autouse=True)
-def _names_for_doctests(doctest_namespace):
-    import jax.numpy as jnp
-    import numpy as np
-
-    doctest_namespace.update(np=np, jnp=jnp)
-
-
 @pytest.fixture
 def compilations():
     """A function that counts what XLA compiled since the test began."""

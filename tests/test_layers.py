@@ -1,0 +1,87 @@
+"""The architecture, held: a module imports only modules above it, and importing jglm imports nothing it does not need."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import jglm
+
+ROOT = Path(jglm.__file__).parent
+# From the top down; a module may import what stands above it.
+ORDER = (
+    "_record", "_special", "_invert", "_support", "family", "families", "links", "penalties", "design", "model",
+    "solvers.base", "solvers.newton", "solvers.gradient", "solvers", "drivers", "inference", "diagnostics", "checks",
+    "response", "data", "frames", "formula", "progress", "estimate", "resolve", "io", "modelfile", "prediction", "summary", "results",
+    "api", "plot", "files", "demo", "cli", "__main__",
+)  # fmt: skip
+CORE = {"jax", "numpy", "optax", "jglm"}
+CORE_LAYERS = ORDER[: ORDER.index("drivers") + 1]
+
+
+def modules():
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        yield name.removesuffix(".__init__") if name != "__init__" else "", path
+
+
+def imports(path):
+    """(module, whether at the top of the file) of every import."""
+    tree = ast.parse(path.read_text())
+    top = set(map(id, tree.body))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in top
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                inside = (ROOT / Path(*whole.split(".")[1:])).with_suffix(".py").exists() or (ROOT / Path(*whole.split(".")[1:])).is_dir()
+                yield (whole if inside and node.module.startswith("jglm") else node.module), id(node) in top
+
+
+def test_every_module_has_its_place():
+    assert {name for name, _ in modules()} - {""} == set(ORDER)
+
+
+def test_imports_go_one_way():
+    for name, path in modules():
+        if not name:
+            continue
+        for module, _ in imports(path):
+            if not module.startswith("jglm.") or module == "jglm.demo" and name == "cli":
+                continue
+            other = module.removeprefix("jglm.")
+            if other in ORDER:
+                assert ORDER.index(other) < ORDER.index(name), f"{name} imports {other}, which stands below it"
+
+
+def test_the_core_imports_only_jax_numpy_optax():
+    for name, path in modules():
+        for module, top in imports(path):
+            root = module.split(".")[0]
+            if name in CORE_LAYERS or top:
+                assert root in CORE or root in sys.stdlib_module_names, f"{name} imports {module}"
+
+
+def test_no_module_is_named_like_a_public_function():
+    names = {name.split(".")[0] for name, _ in modules()}
+    functions = {n for n in jglm.__all__ if n not in ("families", "links", "penalties", "solvers")}
+    assert not names & functions
+    for name in jglm.__all__:
+        assert getattr(jglm, name) is not None
+
+
+def test_files_stay_short():
+    for name, path in modules():
+        assert len(path.read_text().splitlines()) <= 400, name
+
+
+def test_import_loads_nothing_that_a_fit_does_not_need():
+    code = (
+        "import sys, jax, jax.numpy; before = set(sys.modules); import jglm; jglm.fit, jglm.Family, jglm.families; "
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"pandas", "formulaic", "optax", "scipy", "matplotlib", "narwhals", "safetensors", "tqdm", "polars", "pyarrow"}
+    assert not heavy & set(loaded)
