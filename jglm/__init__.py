@@ -4,10 +4,22 @@
 >>> from jglm import Family, fit
 >>> poisson = Family("poisson", a=jnp.exp)
 >>> fit([[0.0], [1.0], [2.0]], [1, 3, 8], family=poisson).params.round(3)
-array([0.052, 1.016])
+array([0.047, 1.019])
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jglm import families, links, penalties, solvers
+    from jglm.api import fit, glm, load
+    from jglm.design import Dense
+    from jglm.drivers import Solution, solve
+    from jglm.family import Family
+    from jglm.links import Link
+    from jglm.model import Data, Model, Unknowns
+    from jglm.results import Fit
+    from jglm.solvers import Status
 
 __version__ = "0.1.0"
 
@@ -17,7 +29,10 @@ _PUBLIC = {
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers",
     "families": None, "links": None, "penalties": None, "solvers": None,
 }  # fmt: skip
-__all__ = [*_PUBLIC]
+__all__ = [
+    "Data", "Dense", "Family", "Fit", "Link", "Model", "Solution", "Status", "Unknowns", "families", "fit", "glm",
+    "links", "load", "penalties", "solve", "solvers",
+]  # fmt: skip
 
 
 def __getattr__(name):
@@ -33,4 +48,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted(__all__ + ["__version__"])
+    return sorted([*__all__, "__version__"])

@@ -3,13 +3,21 @@
 import dataclasses
 import functools
 import types
-from typing import dataclass_transform
+from collections.abc import Callable
+from typing import TypeVar, dataclass_transform, overload
 
 import jax
 import numpy as np
 
+T = TypeVar("T")
 
+
+@overload
 @dataclass_transform(frozen_default=True, eq_default=False)
+def record(cls: type[T]) -> type[T]: ...
+@overload
+@dataclass_transform(frozen_default=True, eq_default=False)
+def record(*, static: tuple[str, ...]) -> Callable[[type[T]], type[T]]: ...
 def record(cls=None, *, static=()):
     """Make `cls` a frozen dataclass and a pytree: `static` fields are part of its type, all others are leaves.
 
@@ -124,10 +132,9 @@ class _Same:
 
 def _empty(cell):
     try:
-        cell.cell_contents
+        return cell.cell_contents is cell  # only to look: an empty cell raises
     except ValueError:
         return True
-    return False
 
 
 def _code(c):

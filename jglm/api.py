@@ -25,7 +25,8 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
             event); binomial successes with `trials`, a proportion with `weights`, or (n, 2) successes and failures;
             categorical labels (the first in order is the reference), one-hot or soft labels (n, k).
         family: a name of `jglm.families`, a family of it, or a `jglm.Family` of your own.
-        link: a name of `jglm.links`, a `jglm.Link`, "canonical", or None: canonical where eta may be any real, else log.
+        link: a name of `jglm.links`, a `jglm.Link`, "canonical", or None: canonical where eta may be any
+            real, else log.
         weights: (n,) >= 0; `weight_kind` "prior": variance phi V(mu) / w, rows of weight 0 leave nobs; "frequency": a
             row stands for w rows.
         offset: (n,) added to lin; exposure: (n,) > 0, added as log(exposure).
@@ -47,7 +48,7 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
     >>> import jglm
     >>> X = [[0.0], [1.0], [2.0], [3.0]]
     >>> jglm.fit(X, [1, 2, 6, 14], family="poisson").params.round(3)
-    array([-0.027,  0.894])
+    array([-0.085,  0.911])
     """
     checks.choice("covariance", covariance, COVARIANCES)
     checks.choice("dtype", dtype, DTYPES)
@@ -76,8 +77,9 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, options, **ke
     found = estimation.estimate(prepared, family, link, penalty, **options)
     estimation.warn_about(found, prepared)
     return Fit(
-        model=found.model, params=found.coef, names=prepared.names, levels=prepared.levels, intercept=prepared.intercept,
-        kept=found.kept, deviance=found.deviance, llf=found.llf, pearson_chi2=found.chi2, nobs=prepared.nobs,
+        model=found.model, params=found.coef, names=prepared.names, levels=prepared.levels,
+        intercept=prepared.intercept, kept=found.kept,
+        deviance=found.deviance, llf=found.llf, pearson_chi2=found.chi2, nobs=prepared.nobs,
         status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver, covariance=covariance,
         weight_kind=weight_kind, has_offset=prepared.has_offset, has_constant=estimation.constant_column(prepared),
         separated=found.separated, _prepared=prepared, _unscaled=found.unscaled, **kept,

@@ -39,7 +39,9 @@ def numbers(what, values, n=None, shape=None):
             array = array.astype(float)
         except (TypeError, ValueError):
             bad = next((v for v in array.ravel() if not _is_number(v)), array.ravel()[0])
-            raise TypeError(f"{what} holds {bad!r}, which is not a number; encode text columns or use jglm.glm") from None
+            raise TypeError(
+                f"{what} holds {bad!r}, which is not a number; encode text columns or use jglm.glm"
+            ) from None
     if array.dtype.kind == "c":
         raise TypeError(f"{what} holds complex numbers; it must be real")
     array = array.astype(np.float64, copy=False)

@@ -1,6 +1,7 @@
 """The command line: jglm fit | predict | summary | families | demo.
 
-Exit codes: 0 done, 1 a fit that did not converge (its model is still written), 2 bad input, with one line that says why.
+Exit codes: 0 done, 1 a fit that did not converge (its model is still written), 2 bad input, with one line that says
+why.
 """
 
 import argparse
@@ -139,7 +140,8 @@ def predict(arguments):
     if values.ndim == 1:
         table = pandas.DataFrame({"prediction": values})
     else:
-        names = found.levels if values.shape[1] == len(found.levels or []) else found._lin_names()
+        levels = found.levels or []
+        names = levels if values.shape[1] == len(levels) else found._lin_names()
         table = pandas.DataFrame(values, columns=[f"prediction_{v}" for v in names])
     if arguments.out:
         files.write(table, arguments.out)

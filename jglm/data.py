@@ -35,7 +35,9 @@ class Prepared:
 def matrix(X, names=None):
     """(X float64 (n, p), names): NumPy, JAX, pandas, Polars, Arrow or lists of numbers."""
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
-        raise TypeError("X is a SciPy sparse matrix; pass X.toarray() (index-coded and sparse designs are not read yet)")
+        raise TypeError(
+            "X is a SciPy sparse matrix; pass X.toarray() (index-coded and sparse designs are not read yet)"
+        )
     columns = getattr(X, "columns", None) if hasattr(X, "to_numpy") or hasattr(X, "to_pandas") else None
     if columns is not None and not hasattr(X, "iloc") and hasattr(X, "column_names"):
         columns, X = X.column_names, np.column_stack([c.to_numpy() for c in X.columns])
@@ -67,7 +69,9 @@ def offsets(offset, exposure, n, width):
         if total.ndim == 2 and width is None and total.shape[1] == 1:
             total = total[:, 0]
         if total.ndim == 2 and total.shape != (n, width):
-            raise ValueError(f"offset has shape {total.shape}; it must be ({n},)" + (f" or ({n}, {width})" if width else ""))
+            raise ValueError(
+                f"offset has shape {total.shape}; it must be ({n},)" + (f" or ({n}, {width})" if width else "")
+            )
     if exposure is not None:
         e = checks.numbers("exposure", exposure, n, (n,))
         checks.refuse("exposure", e <= 0, "zero or negative", "it enters as log(exposure); drop those rows")
@@ -125,11 +129,11 @@ def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trial
     weight, size, power = likelihood_weights(family, w, encoded.size, weight_kind)
     if not np.any(weight > 0):
         raise ValueError("no row has a positive weight and trials; nothing is left to fit")
-    if family.response == "value" or family.response == "proportion":
-        if not checks.in_support(family, encoded.y, weight > 0):
-            warnings.warn(f"y has values that are not whole numbers; family {family.name!r} is one of counts: the fit is a "
-                          "quasi-likelihood one, and llf and aic are not those of a distribution",
-                          UserWarning, stacklevel=4)  # fmt: skip
+    if family.response != "label" and not checks.in_support(family, encoded.y, weight > 0):
+        warnings.warn(
+            f"y has values that are not whole numbers; family {family.name!r} is one of counts: the fit is a "
+            "quasi-likelihood one, and llf and aic are not those of a distribution", UserWarning, stacklevel=4,
+        )  # fmt: skip
     shift = offsets(offset, exposure, n, link.width(family))
     if intercept:
         X, names = with_intercept(X, names)

@@ -1,8 +1,8 @@
 """Designs: the matrix X behind three operations, so that a solver never asks how it is stored.
 
-    matvec(coef)   X coef      (p,) -> (n,),  (p, k) -> (n, k)
-    rmatvec(r)     X'r         (n,) -> (p,),  (n, k) -> (p, k)
-    gram(w)        X' W X      (n,) -> (p, p)
+matvec(coef)   X coef      (p,) -> (n,),  (p, k) -> (n, k)
+rmatvec(r)     X'r         (n,) -> (p,),  (n, k) -> (p, k)
+gram(w)        X' W X      (n,) -> (p, p)
 """
 
 from typing import Any

@@ -158,7 +158,7 @@ def _finish(problem, solver, solution, tol):
                 status = status if status.converged else Status.CONVERGED
             elif status.converged:
                 status = Status.STALLED
-    rows, totals = problem.look(flat)
+    _, totals = problem.look(flat)
     separated = []
     if status.converged and problem.model.penalty is None and not isinstance(solver, Gradient):
         largest = np.max(np.abs(problem.X @ problem.shape(flat)), initial=0.0)
@@ -293,9 +293,9 @@ def warn_about(found, prepared):
     if found.separated:
         shown = ", ".join(found.separated[:8]) + (", …" if len(found.separated) > 8 else "")
         warnings.warn(
-            f"separation: the likelihood has no maximum, it rises for ever along column {shown}; fitted means run to the "
-            "edge of their range and coefficients to infinity. The numbers given are where the rise ended in rounding; "
-            "their standard errors mean nothing. Drop or merge those columns, or use penalty=jglm.penalties.ridge(…)",
+            f"separation: the likelihood has no maximum, it rises for ever along column {shown}; fitted means run to "
+            "the edge of their range and coefficients to infinity. The numbers given are where the rise ended in "
+            "rounding; their standard errors mean nothing. Drop or merge those columns, or use penalty=jglm.penalties.ridge(…)",
             UserWarning, stacklevel=4,
         )  # fmt: skip
     if not found.status.converged:

@@ -1,4 +1,4 @@
-"""The catalogue: each family is its log-partition; the closed forms beside it are for speed and are tied to it by tests.
+"""The catalogue: each family is its log-partition; closed forms beside it are for speed, and tests tie them to it.
 
 `log_saturated` is the log density where the mean is y: what is left of it when the deviance is taken out (Jørgensen
 1997; for lattices with Loader's Stirling error, 2000).
@@ -75,7 +75,7 @@ geometric = Family(
 
 
 def negative_binomial(r):
-    """Failures before the r-th success: variance mu + mu^2 / r. `r` > 0 is what MASS calls theta, 1 / alpha elsewhere."""
+    """Failures before the r-th success: variance mu + mu^2 / r. `r` > 0 is MASS's theta, 1 / alpha elsewhere."""
     if not _positive(r):
         raise ValueError(f"negative_binomial: r is {r!r}; it must be a positive number (variance mu + mu^2 / r)")
     return Family(

@@ -14,9 +14,15 @@ PACKED = (".gz", ".bz2", ".xz", ".zst")
 def kind(path):
     """The ending that tells the format: '.csv' for data.csv.gz. ValueError for one that is not read."""
     suffixes = [s.lower() for s in Path(path).suffixes]
-    ending = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in PACKED and suffixes[-2] == ".csv" else (suffixes or [""])[-1]
+    ending = (
+        suffixes[-2]
+        if len(suffixes) > 1 and suffixes[-1] in PACKED and suffixes[-2] == ".csv"
+        else (suffixes or [""])[-1]
+    )
     if ending not in READERS:
-        raise ValueError(f"{Path(path).name}: the ending {ending!r} is not read; use {', '.join(READERS)} (CSV also .csv.gz)")
+        raise ValueError(
+            f"{Path(path).name}: the ending {ending!r} is not read; use {', '.join(READERS)} (CSV also .csv.gz)"
+        )
     return ending
 
 

@@ -23,9 +23,9 @@ TRANSFORMS = ("I", "C", "bs", "cr", "cc", "cs", "center", "scale", "standardize"
               "Treatment", "Sum", "Helmert", "Diff", "Poly")  # fmt: skip
 CONTRASTS = ("treatment", "sum", "helmert", "diff", "poly", "sas")
 _NODES = (
-    ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name, ast.Load, ast.Constant, ast.List, ast.Tuple,
-    ast.keyword, ast.Attribute, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.UAdd, ast.USub,
-    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.BitAnd, ast.BitOr, ast.Invert,
+    ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name, ast.Load, ast.Constant, ast.List,
+    ast.Tuple, ast.keyword, ast.Attribute, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow,
+    ast.UAdd, ast.USub,    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.BitAnd, ast.BitOr, ast.Invert,
 )  # fmt: skip
 LONGEST = 20_000
 
@@ -120,12 +120,13 @@ class Formula:
     # ------------------------------------------------------------------ to and from a model file
     def state(self):
         """Text, levels and states of the transforms as JSON-able values; own functions by name only."""
+        states = self.spec.encoder_state.items()
         return {
             "text": self.text,
             "names": self.names,
             "functions": sorted(self.functions),
             "transforms": encode(dict(self.spec.transform_state)),
-            "levels": encode({k: list(v["categories"]) for k, (_, v) in self.spec.encoder_state.items() if "categories" in v}),
+            "levels": encode({k: list(v["categories"]) for k, (_, v) in states if "categories" in v}),
         }  # fmt: skip
 
     @classmethod
@@ -154,8 +155,8 @@ def refuse_unseen(column, values, levels):
     unseen = [v for v in dict.fromkeys(np.asarray(values, dtype=object).tolist()) if v not in known]
     if unseen:
         shown = ", ".join(map(repr, list(levels)[:6])) + (", …" if len(known) > 6 else "")
-        raise ValueError(f"column {column!r} has the level {unseen[0]!r}, which was not there at the fit (levels: {shown}); "
-                         "drop those rows or fit again with them")  # fmt: skip
+        raise ValueError(f"column {column!r} has the level {unseen[0]!r}, which was not there at the fit "
+                         f"(levels: {shown}); drop those rows or fit again with them")  # fmt: skip
 
 
 def _C(data, *args, **kwargs):
@@ -199,7 +200,9 @@ def _parse(text):
 def _factors(*parts):
     for part in parts:
         if not hasattr(part, "__iter__") or hasattr(part, "_structure"):
-            raise ValueError("a formula has one left-hand and one right-hand side; '|' and nested formulas are not read")
+            raise ValueError(
+                "a formula has one left-hand and one right-hand side; '|' and nested formulas are not read"
+            )
         for term in part:
             yield from term.factors
 
@@ -262,7 +265,7 @@ def _check_call(node, expr, functions, names, depth):
         known = (*ELEMENTWISE, *TRANSFORMS, *functions)
         if node.func.id not in known:
             raise ValueError(f"formula: {expr!r} calls {node.func.id!r}, which is not allowed"
-                             f"{checks.nearest(node.func.id, known)} Give own functions by functions={{'name': f}}")  # fmt: skip
+                             f"{checks.nearest(node.func.id, known)} Give own ones by functions=")  # fmt: skip
     else:
         _check(node.func, expr, functions, names, depth + 1)
     for argument in (*node.args, *(k.value for k in node.keywords)):
@@ -278,8 +281,8 @@ def _constant(node):
 
 
 def _refuse(expr, what):
-    raise ValueError(f"formula: {expr!r} contains {what}, which a formula may not; it may use columns, numbers, arithmetic, "
-                     "NumPy's elementwise functions, formulaic's transforms and what functions= gives")  # fmt: skip
+    raise ValueError(f"formula: {expr!r} contains {what}, which a formula may not; it may use columns, numbers, "
+                     "arithmetic, NumPy's elementwise functions, formulaic's transforms and functions=")  # fmt: skip
 
 
 def _column_of(expr):

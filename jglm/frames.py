@@ -17,7 +17,9 @@ def to_pandas(data, columns):
         try:
             frame = narwhals.from_native(data, eager_only=True)
         except TypeError:
-            raise TypeError(f"data is a {type(data).__name__}; it must be a data frame (pandas, Polars, Arrow) or a dict") from None
+            raise TypeError(
+                f"data is a {type(data).__name__}; it must be a data frame (pandas, Polars, Arrow) or a dict"
+            ) from None
         _refuse_unknown(columns, frame.columns)
         data = frame.select(columns).to_pandas() if columns else frame.to_pandas()
     _refuse_unknown(columns, list(data.columns))
@@ -29,7 +31,7 @@ def _plain(column):
     """Nullable and Arrow numbers as NumPy's, so that every transform understands them."""
     import pandas
 
-    if isinstance(column.dtype, pandas.CategoricalDtype) or isinstance(column.dtype, np.dtype):
+    if isinstance(column.dtype, (pandas.CategoricalDtype, np.dtype)):
         return column
     if pandas.api.types.is_bool_dtype(column.dtype) and not column.isna().any():
         return column.astype(bool)
@@ -41,7 +43,9 @@ def _plain(column):
 def _refuse_unknown(columns, known):
     for name in columns:
         if name not in known:
-            raise ValueError(f"data has no column {name!r}{checks.nearest(name, known)} Columns: {', '.join(map(str, known[:20]))}")
+            raise ValueError(
+                f"data has no column {name!r}{checks.nearest(name, known)} Columns: {', '.join(map(str, known[:20]))}"
+            )
 
 
 def drop_missing(frame, arrays):

@@ -52,9 +52,9 @@ def triangle(A):
     rows = max(1000, 8 * p)
     norms = np.sqrt(np.einsum("ij,ij->j", A, A))
     unit = np.where((norms > 0) & np.isfinite(norms), norms, 1.0)
-    R = np.zeros((0, p))
+    R: np.ndarray = np.zeros((0, p))
     for i in range(0, max(n, 1), rows):
-        R = np.linalg.qr(np.vstack([R, A[i : i + rows] / unit]), mode="r")
+        R = np.asarray(np.linalg.qr(np.vstack([R, A[i : i + rows] / unit]), mode="r"))
     return R * unit
 
 

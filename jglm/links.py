@@ -76,6 +76,7 @@ class Link:
 
     def response(self, lin):
         """mu of one observation, by the link alone."""
+        assert self.inverse_ is not None
         return self.inverse_(lin, **{k: jnp.asarray(v, lin.dtype) for k, v in self.params.items()})
 
     def mean(self, family, lin):

@@ -64,7 +64,9 @@ def _family(saved, params, given):
             raise ValueError(f"the model file is of family {saved['name']!r}; you gave {given.name!r}")
         return given.replace(params=params or given.params, dim=saved["dim"])
     if saved["own"]:
-        raise ValueError(f"the model's family {saved['name']!r} is one of your own; give it again: load(path, family=...)")
+        raise ValueError(
+            f"the model's family {saved['name']!r} is one of your own; give it again: load(path, family=...)"
+        )
     return families.rebuild(saved["name"], params, saved["dim"])
 
 
@@ -74,4 +76,6 @@ def _link(saved, given):
     try:
         return links.get(saved["name"])
     except ValueError:
-        raise ValueError(f"the model's link {saved['name']!r} is one of your own; give it again: load(path, link=...)") from None
+        raise ValueError(
+            f"the model's link {saved['name']!r} is one of your own; give it again: load(path, link=...)"
+        ) from None

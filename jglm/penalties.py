@@ -1,5 +1,6 @@
 """Penalties on the coefficients, added once to the sum objective; the intercept carries a 0 in `weights`."""
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -48,7 +49,7 @@ def bind(penalty, columns, intercept, total_weight):
         raise ValueError(f"the penalty has {weights.size} weights for {free} columns besides the intercept")
     strength = penalty.strength * total_weight if penalty.scale == "mean" else penalty.strength
     weights = np.concatenate([np.zeros(intercept), weights])
-    return type(penalty)(**{**vars(penalty), "strength": strength, "weights": weights, "scale": "sum"})
+    return dataclasses.replace(penalty, strength=strength, weights=weights, scale="sum")
 
 
 def _strength(name, s):

@@ -20,7 +20,9 @@ def calibration(fit, ax, groups=20):
     average = lambda v: np.bincount(group, (w * v)[order], groups)[on] / total[on]
     fitted, observed = average(mean), average(y)
     spread = np.sqrt(np.maximum(average(y**2) - observed**2, 0) / np.bincount(group, minlength=groups)[on])
-    ax.errorbar(fitted, observed, 2 * spread, fmt="o", ms=4, lw=1, color=OBSERVED, label="observed, ± 2 standard errors")
+    ax.errorbar(
+        fitted, observed, 2 * spread, fmt="o", ms=4, lw=1, color=OBSERVED, label="observed, ± 2 standard errors"
+    )
     ends = [min(fitted.min(), observed.min()), max(fitted.max(), observed.max())]
     ax.plot(ends, ends, color=FITTED, lw=1.5, label="observed = fitted")
     ax.set(xlabel="fitted mean", ylabel="observed mean", title=f"Calibration in {int(on.sum())} groups of rows")

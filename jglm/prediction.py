@@ -46,8 +46,8 @@ def _coefficients(fit):
 
 def _warn_without_offset(fit, offset, exposure):
     if fit.has_offset and offset is None and exposure is None:
-        warnings.warn("the model was fitted with an offset or exposure and predict got none: it takes offset 0, exposure 1",
-                      UserWarning, stacklevel=5)  # fmt: skip
+        warnings.warn("the model was fitted with an offset or exposure and predict got none: it takes offset 0, "
+                      "exposure 1", UserWarning, stacklevel=5)  # fmt: skip
 
 
 def _design(fit, X):

@@ -31,7 +31,7 @@ def family(wanted):
 
 
 def link(of, wanted, penalty=None):
-    """The Link of a name, of a Link, or the default of the family `of`; with a penalty all classes are treated alike."""
+    """The Link of a name, of a Link, or the default of the family `of`; with a penalty all classes are alike."""
     if wanted is None and penalty is not None and of.response == "label" and of.dim is not None:
         return links.canonical
     if wanted is None:

@@ -96,7 +96,9 @@ def _labels(family, y, levels):
     if values.ndim == 2 and values.shape[1] == 1:
         values, found = distinct(values[:, 0])
     if values.ndim != 1:
-        raise ValueError(f"y has shape {values.shape}; family 'bernoulli' takes one column; use family='binomial' for counts")
+        raise ValueError(
+            f"y has shape {values.shape}; family 'bernoulli' takes one column; use family='binomial' for counts"
+        )
     if levels is None:
         levels = _two(found)
     return Response(_codes(values, levels).astype(float), None, levels), family
@@ -109,8 +111,8 @@ def _two(found):
     if numeric and set(found) <= {-1, 1}:
         return [-1, 1]
     if numeric and all(0 <= v <= 1 for v in found):
-        raise ValueError("y has values between 0 and 1; family 'bernoulli' takes two labels; use family='binomial' with "
-                         "weights= (or trials=) for proportions")  # fmt: skip
+        raise ValueError("y has values between 0 and 1; family 'bernoulli' takes two labels; use family='binomial' "
+                         "with weights= (or trials=) for proportions")  # fmt: skip
     if len(found) != 2:
         shown = ", ".join(map(repr, found[:4])) + (", …" if len(found) > 4 else "")
         raise ValueError(f"y has {len(found)} distinct values ({shown}); family 'bernoulli' needs two; "
@@ -125,14 +127,16 @@ def _classes(family, y, levels):
     if values.ndim == 2:
         values = checks.numbers("y", values)
         checks.refuse("y", values < 0, "negative", "soft labels are probabilities")
-        checks.refuse("y", np.abs(values.sum(axis=1) - 1) > 1e-6, "row sums other than 1 in its", "soft labels sum to 1")
-        one_hot, found = values, names or list(range(values.shape[1]))
+        checks.refuse(
+            "y", np.abs(values.sum(axis=1) - 1) > 1e-6, "row sums other than 1 in its", "soft labels sum to 1"
+        )
+        one_hot = values
+        levels = levels or names or list(range(values.shape[1]))
     else:
-        order = found if levels is None else levels
-        codes = _codes(values, order)
-        one_hot = np.zeros((len(codes), len(order)))
+        levels = levels or found or []
+        codes = _codes(values, levels)
+        one_hot = np.zeros((len(codes), len(levels)))
         one_hot[np.arange(len(codes)), codes] = 1.0
-    levels = found if levels is None else levels
     k = one_hot.shape[1]
     if k < 2:
         raise ValueError(f"y has the single class {levels[0]!r}; family {family.name!r} needs at least two")
@@ -147,7 +151,9 @@ def _proportion(family, y, trials, weights, levels):
     shaped = checks.to_numpy("y", y)
     if shaped.ndim == 2 and shaped.shape[1] == 2:
         if trials is not None:
-            raise ValueError("y has two columns, successes and failures, so trials= is not needed; give one or the other")
+            raise ValueError(
+                "y has two columns, successes and failures, so trials= is not needed; give one or the other"
+            )
         pairs = checks.numbers("y", shaped)
         checks.refuse("y", pairs < 0, "negative", "successes and failures are counts")
         size = pairs.sum(axis=1)

@@ -131,7 +131,9 @@ class Fit:
     # ------------------------------------------------------------------ inference
     def _data(self, what):
         if self._prepared is None:
-            raise ValueError(f"{what} needs the data of the fit, which this fit no longer has (it was detached or loaded)")
+            raise ValueError(
+                f"{what} needs the data of the fit, which this fit no longer has (it was detached or loaded)"
+            )
         return self._prepared
 
     def _unscaled_covariance(self):
@@ -206,7 +208,7 @@ class Fit:
     def _lin_names(self):
         """What the columns of lin are called: the classes, without the reference one."""
         k = self.params.shape[1]
-        levels = self.levels or list(range(self.family.dim))
+        levels = self.levels or list(range(int(self.family.dim or 0)))
         skipped = None
         if k == len(levels) - 1:
             unit = np.asarray(self.link.eta(self.family, jnp.ones(k)))
@@ -289,8 +291,9 @@ class Fit:
         se, t, p, ci = self.bse, self.tvalues, self.pvalues, self.conf_int()
         if self.params.ndim == 1:
             return [summary.coefficient_table(self.names, self.params, se, t, p, ci, self._letter)]
-        return [summary.coefficient_table(self.names, self.params[:, j], se[:, j], t[:, j], p[:, j], ci[:, j],
-                                          self._letter, f"class {name}") for j, name in enumerate(self._lin_names())]  # fmt: skip
+        of_class = lambda j: (self.params[:, j], se[:, j], t[:, j], p[:, j], ci[:, j], self._letter)
+        return [summary.coefficient_table(self.names, *of_class(j), title=f"class {name}")
+                for j, name in enumerate(self._lin_names())]  # fmt: skip
 
     def _notes(self):
         notes = []
@@ -299,7 +302,7 @@ class Fit:
         if self.n_dropped:
             notes.append(f"{self.n_dropped:,} rows with missing values were dropped.")
         if self.separated:
-            notes.append(f"Separation along {', '.join(self.separated[:8])}: coefficients and standard errors there mean nothing.")
+            notes.append(f"Separation along {', '.join(self.separated[:8])}: their numbers mean nothing.")
         if not self.converged:
             notes.append(f"Did not converge: {self.status.message}.")
         if self.model.penalty is not None:
@@ -313,7 +316,8 @@ class Fit:
         return self.summary()._repr_html_()
 
     def __repr__(self):
-        return f"<Fit of {self.family.name} with link {self.link.name}: {len(self.names)} coefficients, {self.nobs:,.0f} observations>"
+        size = f"{len(self.names)} coefficients, {self.nobs:,.0f} observations"
+        return f"<Fit of {self.family.name} with link {self.link.name}: {size}>"
 
     # ------------------------------------------------------------------ keeping
     def detach(self):

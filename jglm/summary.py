@@ -34,7 +34,7 @@ class Summary:
 
     def _facts_text(self):
         half = (len(self.facts) + 1) // 2
-        left, right = self.facts[:half], self.facts[half:] + [("", "")]
+        left, right = self.facts[:half], [*self.facts[half:], ("", "")]
         lines = []
         widths = [max(len(k) for k, _ in side) for side in (left, right)]
         values = [max(len(v) for _, v in side) for side in (left, right)]
@@ -49,7 +49,10 @@ class Summary:
         for t in self.tables:
             head = "".join(f"<th>{e(h)}</th>" for h in t.heads)
             rows = "".join(
-                "<tr>" + f"<th style='text-align:left'>{e(r[0])}</th>" + "".join(f"<td>{e(c)}</td>" for c in r[1:]) + "</tr>"
+                "<tr>"
+                + f"<th style='text-align:left'>{e(r[0])}</th>"
+                + "".join(f"<td>{e(c)}</td>" for c in r[1:])
+                + "</tr>"
                 for r in t.rows
             )
             caption = f"<caption>{e(t.title)}</caption>" if t.title else ""

@@ -1,6 +1,6 @@
 """One table of families and links that feeds the tests: a new entry of the catalogue is tested by being listed."""
 
-from functools import lru_cache
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,8 @@ OWN_SOFTMAX = Family("own_softmax", a=lambda eta: jnp.logaddexp(0.0, jax.nn.logs
 TWO_COUNTS = Family("two_counts", a=lambda eta: jnp.sum(jnp.exp(eta)), dim=2, support="nonnegative_integer")
 NOISY_COUNT = Family("noisy_count", a=lambda eta: jnp.exp(eta) + eta**2 / 2)  # a Poisson plus a normal
 
-CATALOGUE = {
-    name: made if isinstance(made, Family) else {"negative_binomial": lambda f: f(2.5), "categorical": lambda f: f(3)}[name](made)
-    for name, made in families.catalogue().items()
-}  # fmt: skip
+_MADE = {"negative_binomial": lambda f: f(2.5), "categorical": lambda f: f(3)}
+CATALOGUE = {n: f if isinstance(f, Family) else _MADE[n](f) for n, f in families.catalogue().items()}
 OWN = {f.name: f for f in (SIGNS, OWN_POISSON, OWN_SOFTMAX, TWO_COUNTS, NOISY_COUNT)}
 ALL = CATALOGUE | OWN
 SCALAR = [n for n, f in ALL.items() if f.dim is None]
@@ -78,7 +76,7 @@ def draw(family, eta, seed=0):
     return mu * rng.uniform(0.5, 1.5, mu.shape)
 
 
-@lru_cache(maxsize=None)
+@cache
 def small_data(name, link_name, seed=1):
     """(X, y, coef, link) with every lin valid: a constant and two columns of small slopes about the central mean."""
     family, link = ALL[name], links.get(link_name)

@@ -33,7 +33,9 @@ def call(capsys, *arguments):
 
 def test_fit_predict_summary(folder, capsys):
     model = folder / "m.jglm"
-    code, out, _ = call(capsys, "fit", folder / "data.csv", "y ~ x + g", "--family", "poisson", "--exposure", "t", "--out", model)
+    code, out, _ = call(
+        capsys, "fit", folder / "data.csv", "y ~ x + g", "--family", "poisson", "--exposure", "t", "--out", model
+    )
     assert code == 0
     assert "Generalized linear model" in out
     want = jglm.glm("y ~ x + g", FRAME, family="poisson", exposure="t")
@@ -48,14 +50,18 @@ def test_fit_predict_summary(folder, capsys):
 
 
 def test_json_and_options(folder, capsys):
-    code, out, _ = call(capsys, "fit", folder / "data.parquet", "y ~ x", "--family", "negative_binomial(2.5)", "--ridge", "1.5",
-                        "--weights", "t", "--json", "--quiet")  # fmt: skip
+    code, out, _ = call(capsys, "fit", folder / "data.parquet", "y ~ x", "--family", "negative_binomial(2.5)",
+                        "--ridge",                        "1.5",                        "--weights", "t", "--json", "--quiet")  # fmt: skip
     found = json.loads(out)
-    want = jglm.glm("y ~ x", FRAME, family=jglm.families.negative_binomial(2.5), weights="t", penalty=jglm.penalties.ridge(1.5))
+    want = jglm.glm(
+        "y ~ x", FRAME, family=jglm.families.negative_binomial(2.5), weights="t", penalty=jglm.penalties.ridge(1.5)
+    )
     assert code == 0
     np.testing.assert_allclose(found["params"], want.params, rtol=1e-12)
     assert found["converged"] is True
-    classes = call(capsys, "fit", folder / "data.csv", "g ~ x", "--family", "categorical", "--out", folder / "c.jglm", "--json")[1]
+    classes = call(
+        capsys, "fit", folder / "data.csv", "g ~ x", "--family", "categorical", "--out", folder / "c.jglm", "--json"
+    )[1]
     assert np.shape(json.loads(classes)["params"]) == (2, 1)
     assert "prediction_a,prediction_b" in call(capsys, "predict", folder / "c.jglm", folder / "data.csv")[1]
 

@@ -26,7 +26,9 @@ def test_products(name, dtype):
     assert lin.dtype == back.dtype == np.float64
     np.testing.assert_allclose(lin, wide @ c, rtol=rtol, atol=rtol * 30)
     np.testing.assert_allclose(back, wide.T @ r, rtol=rtol, atol=rtol * 100)
-    np.testing.assert_allclose(np.sum(np.asarray(lin) * r), np.sum(np.asarray(back) * c), rtol=1e-3 if dtype == "float32" else 1e-9)
+    np.testing.assert_allclose(
+        np.sum(np.asarray(lin) * r), np.sum(np.asarray(back) * c), rtol=1e-3 if dtype == "float32" else 1e-9
+    )
     G = jax.jit(Dense.gram)(D, w)
     np.testing.assert_allclose(G, wide.T @ (w[:, None] * wide), rtol=rtol, atol=rtol * 100)
 

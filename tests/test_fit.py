@@ -42,7 +42,8 @@ def test_statsmodels_agrees(poisson):
     np.testing.assert_allclose(poisson.conf_int(), ref.conf_int(), rtol=1e-7)
     np.testing.assert_allclose(poisson.cov_params(), ref.cov_params(), rtol=1e-7, atol=1e-12)
     for mine, theirs in (("deviance", "deviance"), ("null_deviance", "null_deviance"), ("llf", "llf"), ("aic", "aic"),
-                         ("pearson_chi2", "pearson_chi2"), ("df_resid", "df_resid"), ("df_model", "df_model")):  # fmt: skip
+                         ("pearson_chi2", "pearson_chi2"), ("df_resid", "df_resid"),
+                         ("df_model", "df_model")):  # fmt: skip
         assert np.isclose(getattr(poisson, mine), getattr(ref, theirs), rtol=1e-9), mine
     for kind, name in (("response", "resid_response"), ("pearson", "resid_pearson"), ("deviance", "resid_deviance"),
                        ("working", "resid_working")):  # fmt: skip
@@ -108,19 +109,25 @@ def test_classes_as_labels_one_hot_and_soft():
     assert by_label.params.shape == by_label.bse.shape == (4, 2)
     assert by_label.levels == ["low", "mid", "top"]
     one_hot = np.eye(3)[codes]
-    np.testing.assert_allclose(jglm.fit(X, one_hot, family="categorical").params, by_label.params, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        jglm.fit(X, one_hot, family="categorical").params, by_label.params, rtol=1e-9, atol=1e-12
+    )
     ref = sm.MNLogit(codes, sm.add_constant(X)).fit(disp=0, method="newton", tol=1e-14)
     np.testing.assert_allclose(by_label.params, ref.params, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(by_label.bse, ref.bse, rtol=1e-7)
     assert np.isclose(by_label.llf, ref.llf)
     assert np.isclose(by_label.null_deviance, -2 * ref.llnull)
     np.testing.assert_allclose(by_label.cov_params(), ref.cov_params(), rtol=1e-6, atol=1e-10)
-    smooth = jglm.fit(X, 0.9 * one_hot + 0.1 / 3, family=families.categorical(3))  # label smoothing is a response like any other
+    smooth = jglm.fit(
+        X, 0.9 * one_hot + 0.1 / 3, family=families.categorical(3)
+    )  # label smoothing is a response like any other
     assert np.all(np.abs(smooth.params[1:]) < np.abs(by_label.params[1:]) + 0.05)
     other = jglm.fit(X, text, family=families.categorical(reference=2))
     np.testing.assert_allclose(other.predict(X), by_label.predict(X), rtol=1e-8)
     np.testing.assert_allclose(other.params[:, 0], -by_label.params[:, 1], rtol=1e-7, atol=1e-9)
-    assert list(by_label.predict(X[:5], kind="class")) == [by_label.levels[i] for i in by_label.predict(X[:5]).argmax(1)]
+    assert list(by_label.predict(X[:5], kind="class")) == [
+        by_label.levels[i] for i in by_label.predict(X[:5]).argmax(1)
+    ]
     assert by_label.residuals().shape == (N, 3)
     assert np.isclose(np.sum(by_label.residuals(kind="deviance") ** 2), by_label.deviance)
     assert by_label.residuals(kind="pearson").shape == (N, 3)
@@ -244,7 +251,8 @@ def test_a_link_of_ones_own(logistic):
 def test_default_links_are_the_documented_ones():
     names = {n: links.default(f if isinstance(f, jglm.Family) else f(2.0) if n == "negative_binomial" else f()).name
              for n, f in families.catalogue().items()}  # fmt: skip
-    assert names == {"gaussian": "identity", "bernoulli": "logit", "binomial": "logit", "poisson": "log", "gamma": "log",
+    assert names == {"gaussian": "identity", "bernoulli": "logit", "binomial": "logit", "poisson": "log",
+                     "gamma": "log",
                      "exponential": "log", "inverse_gaussian": "log", "geometric": "log", "negative_binomial": "log",
                      "categorical": "reference(0)"}  # fmt: skip
     gamma = jglm.fit(X, np.exp(LIN), family="gamma", link="canonical")
@@ -279,7 +287,9 @@ def test_constant_column_besides_the_intercept_warns():
     assert fit.aliased == ["two"]
     assert np.isnan(fit.params[-1])
     assert np.isnan(fit.bse[-1])
-    np.testing.assert_allclose(fit.predict(np.column_stack([X, np.zeros(N)])), jglm.fit(X, COUNTS, family="poisson").predict())
+    np.testing.assert_allclose(
+        fit.predict(np.column_stack([X, np.zeros(N)])), jglm.fit(X, COUNTS, family="poisson").predict()
+    )
 
 
 # --------------------------------------------------------------------------- keeping
@@ -294,7 +304,9 @@ def test_save_and_load(tmp_path, poisson):
     assert back.null_deviance == poisson.null_deviance
     with pytest.raises(ValueError, match="needs the data"):
         back.residuals()
-    np.testing.assert_array_equal(back.residuals(X, COUNTS, kind="deviance"), poisson.residuals(X, COUNTS, kind="deviance"))
+    np.testing.assert_array_equal(
+        back.residuals(X, COUNTS, kind="deviance"), poisson.residuals(X, COUNTS, kind="deviance")
+    )
 
 
 def test_save_and_load_of_everything_that_has_parameters(tmp_path):

@@ -26,7 +26,9 @@ def fit():
 
 def test_names_and_values_are_those_of_the_design(fit):
     assert fit.names == ["Intercept", "x", "plan[T.gold]", "plan[T.plus]", "size[T.m]", "size[T.l]"]
-    X = np.column_stack([FRAME.x, FRAME.plan == "gold", FRAME.plan == "plus", FRAME["size"] == "m", FRAME["size"] == "l"])
+    X = np.column_stack(
+        [FRAME.x, FRAME.plan == "gold", FRAME.plan == "plus", FRAME["size"] == "m", FRAME["size"] == "l"]
+    )
     by_arrays = jglm.fit(X.astype(float), FRAME.y, family="poisson", exposure=FRAME.years)
     np.testing.assert_allclose(fit.params, by_arrays.params, rtol=1e-10)
     assert fit.has_constant
@@ -37,7 +39,11 @@ def test_any_frame_gives_the_same_fit(fit):
     plain = FRAME.assign(size=FRAME["size"].cat.remove_unused_categories())
     enum = polars.from_pandas(plain.assign(size=plain["size"].astype(str))).with_columns(
         polars.col("size").cast(polars.Enum(["s", "m", "l"])))  # fmt: skip
-    for same in (enum, pyarrow.Table.from_pandas(plain), {c: FRAME[c].to_numpy() if c != "size" else FRAME[c] for c in FRAME}):
+    for same in (
+        enum,
+        pyarrow.Table.from_pandas(plain),
+        {c: FRAME[c].to_numpy() if c != "size" else FRAME[c] for c in FRAME},
+    ):
         other = jglm.glm("y ~ x + plan + size", same, family="poisson", exposure="years")
         assert other.names == fit.names
         np.testing.assert_allclose(other.params, fit.params, rtol=1e-10)
@@ -60,14 +66,20 @@ def test_interactions_transforms_and_own_functions():
     fit = jglm.glm(text, FRAME, family="poisson", weights="w", functions={"half": lambda v: v / 2 + v**3})
     assert "x:plan[T.gold]" in fit.names
     np.testing.assert_allclose(fit.predict(FRAME), fit.predict(), rtol=1e-9)
-    np.testing.assert_allclose(fit.predict(FRAME.iloc[:7]), fit.predict()[:7], rtol=1e-9)  # centre and knots of the fit, not of these rows
+    np.testing.assert_allclose(
+        fit.predict(FRAME.iloc[:7]), fit.predict()[:7], rtol=1e-9
+    )  # centre and knots of the fit, not of these rows
 
 
 def test_response_expressions_and_labels():
     both = jglm.glm("w + y ~ x", FRAME, family="binomial")
-    np.testing.assert_allclose(both.params, jglm.fit(FRAME[["x"]], FRAME[["w", "y"]], family="binomial").params, rtol=1e-10)
+    np.testing.assert_allclose(
+        both.params, jglm.fit(FRAME[["x"]], FRAME[["w", "y"]], family="binomial").params, rtol=1e-10
+    )
     logged = jglm.glm("log(z) ~ x", FRAME, family="gaussian")
-    np.testing.assert_allclose(logged.params, np.linalg.lstsq(np.column_stack([np.ones(N), FRAME.x]), np.log(FRAME.z))[0])
+    np.testing.assert_allclose(
+        logged.params, np.linalg.lstsq(np.column_stack([np.ones(N), FRAME.x]), np.log(FRAME.z))[0]
+    )
     classes = jglm.glm("class_ ~ x", FRAME, family="categorical")
     assert classes.levels == ["a", "b", "c"]
     assert set(classes.predict(FRAME, kind="class")) <= {"a", "b", "c"}
@@ -84,10 +96,14 @@ def test_missing_rows_are_dropped_and_counted():
     holes.loc[[3, 7], "x"] = np.nan
     holes.loc[9, "plan"] = None
     holes.loc[11, "a b"] = np.nan  # not in the model
-    fit = jglm.glm("y ~ x + plan", holes, family="poisson", weights="w", offset=np.where(np.arange(N) == 20, np.nan, 0.1))
+    fit = jglm.glm(
+        "y ~ x + plan", holes, family="poisson", weights="w", offset=np.where(np.arange(N) == 20, np.nan, 0.1)
+    )
     assert fit.n_dropped == 4
     kept = FRAME.drop(index=[3, 7, 9, 20])
-    np.testing.assert_allclose(fit.params, jglm.glm("y ~ x + plan", kept, family="poisson", weights="w", offset=np.full(len(kept), 0.1)).params)
+    np.testing.assert_allclose(
+        fit.params, jglm.glm("y ~ x + plan", kept, family="poisson", weights="w", offset=np.full(len(kept), 0.1)).params
+    )
     assert "4 rows with missing values were dropped" in str(fit.summary())
     assert len(fit.residuals()) == N - 4
     there = fit.predict(holes.iloc[:12], offset=np.zeros(12))

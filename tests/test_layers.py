@@ -1,4 +1,4 @@
-"""The architecture, held: a module imports only modules above it, and importing jglm imports nothing it does not need."""
+"""The architecture, held: a module imports only modules above it, and jglm imports nothing that it does not need."""
 
 import ast
 import subprocess
@@ -12,7 +12,8 @@ ROOT = Path(jglm.__file__).parent
 ORDER = (
     "_record", "_special", "_invert", "_support", "family", "families", "links", "penalties", "design", "model",
     "solvers.base", "solvers.newton", "solvers.gradient", "solvers", "drivers", "inference", "diagnostics", "checks",
-    "response", "data", "frames", "formula", "progress", "estimate", "resolve", "io", "modelfile", "prediction", "summary", "results",
+    "response", "data", "frames", "formula", "progress", "estimate", "resolve", "io", "modelfile", "prediction",
+    "summary", "results",
     "api", "plot", "files", "demo", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
@@ -36,7 +37,9 @@ def imports(path):
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                inside = (ROOT / Path(*whole.split(".")[1:])).with_suffix(".py").exists() or (ROOT / Path(*whole.split(".")[1:])).is_dir()
+                inside = (ROOT / Path(*whole.split(".")[1:])).with_suffix(".py").exists() or (
+                    ROOT / Path(*whole.split(".")[1:])
+                ).is_dir()
                 yield (whole if inside and node.module.startswith("jglm") else node.module), id(node) in top
 
 
@@ -49,7 +52,7 @@ def test_imports_go_one_way():
         if not name:
             continue
         for module, _ in imports(path):
-            if not module.startswith("jglm.") or module == "jglm.demo" and name == "cli":
+            if not module.startswith("jglm.") or (module == "jglm.demo" and name == "cli"):
                 continue
             other = module.removeprefix("jglm.")
             if other in ORDER:
@@ -83,5 +86,16 @@ def test_import_loads_nothing_that_a_fit_does_not_need():
         "print(*{m.split('.')[0] for m in set(sys.modules) - before})"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"pandas", "formulaic", "optax", "scipy", "matplotlib", "narwhals", "safetensors", "tqdm", "polars", "pyarrow"}
+    heavy = {
+        "pandas",
+        "formulaic",
+        "optax",
+        "scipy",
+        "matplotlib",
+        "narwhals",
+        "safetensors",
+        "tqdm",
+        "polars",
+        "pyarrow",
+    }
     assert not heavy & set(loaded)

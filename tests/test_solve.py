@@ -25,7 +25,12 @@ CLASSES = np.eye(3)[RNG.integers(0, 3, N)]
 
 
 def data(y=Y, weight=W, offset=None, X=X):
-    return Data(Dense(jnp.asarray(X)), jnp.asarray(y), jnp.asarray(weight), jnp.zeros(N) if offset is None else jnp.asarray(offset))
+    return Data(
+        Dense(jnp.asarray(X)),
+        jnp.asarray(y),
+        jnp.asarray(weight),
+        jnp.zeros(N) if offset is None else jnp.asarray(offset),
+    )
 
 
 def ridge(strength):
@@ -163,8 +168,9 @@ def test_a_start_of_the_users_own():
 def test_what_does_not_recompile(compilations):
     fit = jax.jit(lambda model, data, solver: jglm.solve(model, data, solver=solver).coef)
     fit(ridge(1.0), data(), Newton())
-    nb = lambda r: Model(jglm.Family("nb", a=lambda e, r: -r * jnp.log(-jnp.expm1(e)), domain=(-jnp.inf, 0), params={"r": r}),
-                         links.canonical, None)  # fmt: skip
+    log_partition = lambda: lambda e, r: -r * jnp.log(-jnp.expm1(e))
+    own = lambda r: jglm.Family("nb", a=log_partition(), domain=(-jnp.inf, 0), params={"r": r})
+    nb = lambda r: Model(own(r), links.canonical, None)
     nb(3), data(Y + 1, W + 1)
     fit(nb(3), data(), Newton())
     before = compilations()
@@ -220,7 +226,9 @@ def test_records_are_pytrees_whose_numbers_are_leaves():
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "poisson", "gamma", "inverse_gaussian", "negative_binomial", "categorical"])
+@pytest.mark.parametrize(
+    "name", ["gaussian", "bernoulli", "poisson", "gamma", "inverse_gaussian", "negative_binomial", "categorical"]
+)
 def test_one_fit_per_family_on_an_accelerator(name):
     design, y, coef, link = small_data(name, {"gamma": "log", "inverse_gaussian": "log", "negative_binomial": "log",
                                               "categorical": "reference(0)"}.get(name, "canonical"))  # fmt: skip

@@ -10,13 +10,14 @@ from jglm import _special as s
 
 X = np.linspace(-6.0, 6.0, 49) + 0.01
 NEGATIVE = -np.geomspace(1e-3, 20.0, 40)
+NDTR = lambda x: 0.5 * (1 + jax.lax.erf(x / np.sqrt(2)))
 PLAIN = {
     "sigmoid": (s.sigmoid, lambda x: 1 / (1 + jnp.exp(-x)), X),
     "softplus": (s.softplus, lambda x: jnp.log(1 + jnp.exp(x)), X),
     "bose": (s.bose, lambda x: 1 / (jnp.exp(-x) - 1), NEGATIVE),
     "log1mexp": (s.log1mexp, lambda x: jnp.log(1 - jnp.exp(x)), NEGATIVE),
-    "log_ndtr": (s.log_ndtr, lambda x: jnp.log(0.5 * (1 + jax.lax.erf(x / np.sqrt(2)))), X[X > -3]),
-    "mills": (s.mills, lambda x: jnp.exp(-x * x / 2) / np.sqrt(2 * np.pi) / (0.5 * (1 + jax.lax.erf(x / np.sqrt(2)))), X[X > -3]),
+    "log_ndtr": (s.log_ndtr, lambda x: jnp.log(NDTR(x)), X[X > -3]),
+    "mills": (s.mills, lambda x: jnp.exp(-x * x / 2) / np.sqrt(2 * np.pi) / NDTR(x), X[X > -3]),
 }  # fmt: skip
 
 

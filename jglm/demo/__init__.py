@@ -15,7 +15,7 @@ def load():
     """The RAND health insurance data, 20,190 rows, as a pandas frame; see README.md beside it."""
     import pandas
 
-    with resources.files(__package__).joinpath("randhie.csv.gz").open("rb") as f:
+    with resources.files("jglm.demo").joinpath("randhie.csv.gz").open("rb") as f:
         frame = pandas.read_csv(f, compression="gzip")
     health = pandas.CategoricalDtype(["excellent", "good", "fair", "poor"])
     return frame.assign(health=frame["health"].astype(health))
@@ -33,25 +33,22 @@ def numpy_loop(X, y, progress=True, tol=1e-9, most=50_000):
     Z = np.column_stack([np.ones(len(X)), (X[:, 1:] - center) / spread])
     theta = np.zeros(Z.shape[1])
     theta[0] = np.log(y.mean())
-    alpha, last = 1.0 / len(y), -np.inf
-    with tqdm(total=None, desc="NumPy loop", unit="step", delay=1.0, disable=not progress, leave=False) as bar:
-        for i in range(1, most + 1):
-            lin = Z @ theta
-            h = np.exp(lin)
-            likelihood = y @ lin - h.sum()
-            if likelihood < last - 1e-9 * abs(last):
-                theta, alpha = theta - move, alpha / 2
-                move = move / 2
-                theta = theta + move
+    likelihood = lambda theta: y @ (Z @ theta) - np.exp(Z @ theta).sum()
+    alpha, steps, last = 1.0 / len(y), 0, likelihood(theta)
+    with tqdm(desc="NumPy loop", unit="step", delay=1.0, disable=not progress, leave=False) as bar:
+        while steps < most:
+            steps += 1
+            move = alpha * Z.T @ (y - np.exp(Z @ theta))
+            now = likelihood(theta + move)
+            if now < last - 1e-9 * abs(last):
+                alpha /= 2
                 continue
-            last = likelihood
-            move = alpha * Z.T @ (y - h)
-            theta = theta + move
+            theta, last = theta + move, now
             bar.update()
             if np.max(np.abs(move)) <= tol:
                 break
     slopes = theta[1:] / spread
-    return np.concatenate([[theta[0] - slopes @ center], slopes]), i
+    return np.concatenate([[theta[0] - slopes @ center], slopes]), steps
 
 
 def run(out="jglm_demo.png", say=print, progress=True):
