@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jglm import checks, frames, io, modelfile, resolve
+from jglm import checks, deferred, frames, io, modelfile, resolve
 from jglm import data as arrays
 from jglm import estimate as estimation
 from jglm.formula import Formula
@@ -81,7 +81,7 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, options, **ke
         intercept=prepared.intercept, kept=found.kept,
         deviance=found.deviance, llf=found.llf, pearson_chi2=found.chi2, nobs=prepared.nobs,
         status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver, covariance=covariance,
-        weight_kind=weight_kind, has_offset=prepared.has_offset, has_constant=estimation.constant_column(prepared),
+        weight_kind=weight_kind, has_offset=prepared.has_offset, has_constant=deferred.constant_column(prepared),
         separated=found.separated, _prepared=prepared, _unscaled=found.unscaled, **kept,
     )  # fmt: skip
 

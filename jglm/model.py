@@ -232,15 +232,24 @@ def starting_rows(model, t, w, blend):
     return t, jax.vmap(lambda m: model.link.linear(model.family, m))(mu)
 
 
+def start_of_rows(model, y, weight):
+    """lin (n,) or (n, k) of the rows halfway between y and the overall mean, for the first IRLS step."""
+    on = weight > 0
+    t = mask(on, statistics(model, Data(None, y, weight, None)), 1.0)
+    return starting_rows(model, t, jnp.where(on, weight, 0.0), 0.5)[1]
+
+
 # --------------------------------------------------------------------------- every row, for inference
 @record
 class Rows:
-    """What each row looks like at a fitted lin: eta and mu (mean of T(y)), `score` dl / d lin, `expected` information,
-    `slope` d mu / d lin and `variance` a'' (for a scalar family, else None), the unit `deviance`."""
+    """What each row looks like at some lin: eta and mu (mean of T(y)), `score` dl / d lin, `bend` (the second
+    derivative as `evaluate` takes it), `expected` information, `slope` d mu / d lin and `variance` a'' (for a
+    scalar family, else None), the unit `deviance`."""
 
     eta: Any
     mu: Any
     score: Any
+    bend: Any
     expected: Any
     slope: Any
     variance: Any
@@ -249,8 +258,9 @@ class Rows:
 
 @record
 class Totals:
-    """Weighted sums over rows of positive weight: deviance, Pearson's chi2, and the log-likelihood."""
+    """Weighted sums over rows of positive weight: the loss, the deviance, Pearson's chi2, and the log-likelihood."""
 
+    loss: Any
     deviance: Any
     chi2: Any
     llf: Any
@@ -266,19 +276,21 @@ def describe(model, y, lin, weight, size, power, count):
     t = statistics(model, Data(None, y, weight, None))
     eta = jax.vmap(lambda v: model.link.eta(family, v))(lin)
     mu = jax.vmap(jax.grad(family.a))(eta)
-    _, score, _, expected = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
+    loss, score, observed, expected = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
+    bend = jnp.where(observed > 0, observed, expected) if family.dim is None else expected
     unit = jax.vmap(family.deviance_one)(t, eta)
-    deviance = jnp.sum(jnp.where(on, weight * unit, 0.0))
+    total = lambda v: jnp.sum(jnp.where(on, weight * v, 0.0))
+    deviance = jnp.where(jnp.all(in_domain(model, lin) | ~on), total(unit), jnp.nan)
     slope = variance = None
     chi2 = jnp.zeros_like(deviance)
     if family.dim is None:
         slope = jax.vmap(jax.grad(lambda v: model.link.mean(family, v)))(lin)
         variance = jax.vmap(jax.hessian(family.a))(eta)
-        chi2 = jnp.sum(jnp.where(on, weight * (t - mu) ** 2 / variance, 0.0))
+        chi2 = total((t - mu) ** 2 / variance)
     llf = jnp.full_like(deviance, jnp.nan)
     if family.has_density:
         phi = deviance / count if family.dispersion == "estimated" else jnp.ones_like(deviance)
         safe = jnp.where(on, size, 1.0)
         log_prob = jax.vmap(family.log_prob_one)(y, eta, phi / safe)
         llf = jnp.sum(jnp.where(on, power * log_prob, 0.0))
-    return Rows(eta, mu, score, expected, slope, variance, unit), Totals(deviance, chi2, llf)
+    return Rows(eta, mu, score, bend, expected, slope, variance, unit), Totals(total(loss), deviance, chi2, llf)

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, diagnostics, inference, io, modelfile, prediction, response, summary
+from jglm import checks, deferred, diagnostics, inference, io, modelfile, prediction, response, summary
 from jglm import data as arrays
-from jglm import estimate as estimation
 from jglm.model import Model
+from jglm.problem import describe_compiled
 from jglm.solvers import Status
 
 COVARIANCES = (None, "model")
@@ -102,7 +102,7 @@ class Fit:
         if self._null is None:
             with jax.enable_x64(True):
                 prepared = self._data("null_deviance")
-                self._null = estimation.null_deviance(self.model, prepared, self.kept, self.params)
+                self._null = deferred.null_deviance(self.model, prepared, self.kept, self.params)
         return self._null
 
     @property
@@ -142,7 +142,7 @@ class Fit:
         if self._unscaled is None:
             with jax.enable_x64(True):
                 prepared = self._data("the covariance")
-                self._unscaled = estimation.unscaled_covariance(self.model, prepared, self.kept, self.params)
+                self._unscaled = deferred.unscaled_covariance(self.model, prepared, self.kept, self.params)
         return self._unscaled
 
     def with_covariance(self, covariance):
@@ -257,7 +257,7 @@ class Fit:
                     raise ValueError(f"y has {len(y)} rows, X has {len(lin)}; they must have the same")
                 w = arrays.weights_of(weights, len(y))
                 weight, size, power = arrays.likelihood_weights(self.family, w, encoded.size, self.weight_kind)
-            rows, _ = estimation.describe_compiled(self.model, y, lin, weight, size, power, max(self.nobs, 1.0))
+            rows, _ = describe_compiled(self.model, y, lin, weight, size, power, max(self.nobs, 1.0))
             rows = jax.tree.map(np.asarray, rows)
             return diagnostics.residuals(kind, _statistic(self.family, y), rows, weight)
 

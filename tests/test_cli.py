@@ -51,7 +51,7 @@ def test_fit_predict_summary(folder, capsys):
 
 def test_json_and_options(folder, capsys):
     code, out, _ = call(capsys, "fit", folder / "data.parquet", "y ~ x", "--family", "negative_binomial(2.5)",
-                        "--ridge",                        "1.5",                        "--weights", "t", "--json", "--quiet")  # fmt: skip
+                        "--ridge", "1.5", "--weights", "t", "--json", "--quiet")  # fmt: skip
     found = json.loads(out)
     want = jglm.glm(
         "y ~ x", FRAME, family=jglm.families.negative_binomial(2.5), weights="t", penalty=jglm.penalties.ridge(1.5)

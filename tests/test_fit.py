@@ -193,10 +193,10 @@ def test_solver_records_and_covariance_none():
 
 
 def test_large_fits_take_the_host_loop_and_agree(poisson, monkeypatch):
-    from jglm import estimate, inference
+    from jglm import estimate, irls
 
     monkeypatch.setattr(estimate, "HOST_ELEMENTS", 0)
-    monkeypatch.setattr(inference, "QR_WORK", 0)
+    monkeypatch.setattr(irls, "WORK", 0)
     fit = jglm.fit(X, COUNTS, family="poisson", progress=False)
     np.testing.assert_allclose(fit.params, poisson.params, rtol=1e-9)
     np.testing.assert_allclose(fit.bse, poisson.bse, rtol=1e-8)

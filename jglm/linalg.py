@@ -1,0 +1,100 @@
+"""Small dense linear algebra on the host: rank from left to right, triangular factors, least squares.
+
+NumPy only: scipy.linalg would take 0.2 s to import.
+"""
+
+import numpy as np
+
+RANK_TOLERANCE = 1e-11  # R's glm: the part of a column that is new, relative to the column
+
+
+def independent_columns(R, tolerance=RANK_TOLERANCE):
+    """Which columns of an upper triangular (or any) matrix are not combinations of earlier ones, left to right."""
+    p = R.shape[1]
+    norms = np.linalg.norm(R, axis=0)
+    work = R / np.where(norms > 0, norms, 1.0)
+    basis = np.zeros((R.shape[0], 0))
+    kept = np.zeros(p, bool)
+    for j in range(p):
+        v = work[:, j]
+        if basis.shape[1] < R.shape[0]:
+            for _ in range(2):  # twice is enough (Kahan)
+                v = v - basis @ (basis.T @ v)
+            rest = np.linalg.norm(v)
+            kept[j] = norms[j] > 0 and rest > tolerance
+            if kept[j]:
+                basis = np.column_stack([basis, v / rest])
+    return kept
+
+
+def find_independent(X, weight):
+    """Which columns of X (n, p) are kept by the rows of positive weight; later columns go first, as in R."""
+    n, p = X.shape
+    on = np.flatnonzero(weight > 0)
+    sample = on[:: max(1, len(on) // max(20 * p, 2000))]
+    # Columns that are clearly independent on some rows are so on all.
+    if well_conditioned(triangle_of(X[sample].T @ X[sample])):
+        return np.ones(p, bool)
+    return independent_columns(triangle(X[on] if len(on) < n else X))
+
+
+def triangle(A):
+    """The R factor of A by QR over blocks of rows that stay in cache, each stacked below the factor so far."""
+    A = np.asarray(A, np.float64)
+    n, p = A.shape
+    rows = max(1000, 8 * p)
+    norms = np.sqrt(np.einsum("ij,ij->j", A, A))
+    unit = np.where((norms > 0) & np.isfinite(norms), norms, 1.0)
+    R: np.ndarray = np.zeros((0, p))
+    for i in range(0, max(n, 1), rows):
+        R = np.asarray(np.linalg.qr(np.vstack([R, A[i : i + rows] / unit]), mode="r"))
+    return R * unit
+
+
+def triangle_of(H):
+    """The Cholesky factor R with R'R = H (scaled to a unit diagonal), or None where H is not positive definite."""
+    d = np.sqrt(np.diagonal(H))
+    if not np.all(d > 0) or not np.all(np.isfinite(H)):
+        return None
+    try:
+        return np.linalg.cholesky(H / np.outer(d, d)).T * d
+    except np.linalg.LinAlgError:
+        return None
+
+
+def well_conditioned(R):
+    """Whether a Cholesky factor of A'A is as good as the R of A: forming A'A squares the condition number."""
+    return R is not None and np.min(np.abs(np.diagonal(R)) / np.linalg.norm(R, axis=0), initial=1.0) > 1e-3
+
+
+def least_squares(A, z):
+    """(R, Q'z) with R'R = A'A: by Cholesky, five times cheaper, where that is as good, else by QR."""
+    R = triangle_of(A.T @ A)
+    if R is not None and well_conditioned(R):
+        return R, np.linalg.solve(R.T, A.T @ z)
+    p = A.shape[1]
+    R = triangle(np.column_stack([A, z]))
+    return R[:p, :p], R[:p, p]
+
+
+def root_of(curvature):
+    """L with L'L = a positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh(curvature)
+    return np.sqrt(np.clip(values, 0, None))[:, None] * vectors.T
+
+
+def solve_triangle(R, b):
+    """R^-1 b; NaN where R is singular."""
+    if np.any(np.diagonal(R) == 0) or R.shape[0] < R.shape[1]:
+        return np.full(R.shape[1], np.nan)
+    # LU of a triangular matrix is itself, so this is back substitution.
+    return np.linalg.solve(R, b)
+
+
+def inverse_from_triangle(R):
+    """(R'R)^-1."""
+    scale = np.linalg.norm(R, axis=0)
+    if np.any(np.diagonal(R) == 0) or not np.all(np.isfinite(R)) or R.shape[0] < R.shape[1]:
+        return np.full((R.shape[1],) * 2, np.nan)
+    inner = np.linalg.solve(R / scale, np.eye(R.shape[1]))
+    return (inner @ inner.T) / np.outer(scale, scale)
