@@ -61,7 +61,8 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
             trials=trials, intercept=intercept, names=names,
         )  # fmt: skip
         return _fit(prepared, family, link, penalty, weight_kind, covariance, dict(
-            solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress))  # fmt: skip
+            solver=solver, tol=tol, max_iter=checks.whole("max_iter", max_iter), dtype=dtype, start=start,
+            progress=progress))  # fmt: skip
 
 
 def _fit(prepared, family, link, penalty, weight_kind, covariance, options, **kept):
@@ -123,7 +124,8 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
             X, parsed.y(frame), family, link, weight_kind=weight_kind, intercept=False, names=parsed.names, **given,
         )  # fmt: skip
         return _fit(prepared, family, link, penalty, weight_kind, covariance, dict(
-            solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress),
+            solver=solver, tol=tol, max_iter=checks.whole("max_iter", max_iter), dtype=dtype, start=start,
+            progress=progress),
             formula=parsed, columns=columns, n_dropped=dropped)  # fmt: skip
 
 
@@ -136,7 +138,7 @@ def _rows(parsed, data, given, columns):
     arrays_given = {}
     for name, value in given.items():
         if value is not None and name not in columns:
-            array = np.asarray(value, float)
+            array = checks.floats(name, value)
             if len(array) != len(frame):
                 raise ValueError(f"{name} has {len(array)} rows, data has {len(frame)}; they must have the same")
             arrays_given[name] = array

@@ -6,9 +6,9 @@ import numpy as np
 
 
 def nearest(name, known):
-    """'; did you mean ...?' for a name that is near a known one, else ''."""
+    """'; did you mean ...?' for a name that is near a known one, else '.'."""
     near = difflib.get_close_matches(str(name), [str(k) for k in known], 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def choice(what, value, known):
@@ -20,9 +20,14 @@ def choice(what, value, known):
 
 def to_numpy(what, values):
     """Any array, series or list as NumPy; text and objects stay as they are."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{what} has {int(np.ma.count_masked(values))} masked values; drop or fill them")
     if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
         values = values.to_numpy()
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{what} has rows of different lengths; it must be a rectangular array") from None
     if array.ndim == 0:
         raise ValueError(f"{what} is a single value; it must be an array")
     return array
@@ -33,18 +38,7 @@ def numbers(what, values, n=None, shape=None):
 
     Raises TypeError for text, ValueError for NaN, infinities and lengths that differ.
     """
-    array = to_numpy(what, values)
-    if array.dtype == object or array.dtype.kind in "USmMV":
-        try:
-            array = array.astype(float)
-        except (TypeError, ValueError):
-            bad = next((v for v in array.ravel() if not _is_number(v)), array.ravel()[0])
-            raise TypeError(
-                f"{what} holds {bad!r}, which is not a number; encode text columns or use jglm.glm"
-            ) from None
-    if array.dtype.kind == "c":
-        raise TypeError(f"{what} holds complex numbers; it must be real")
-    array = array.astype(np.float64, copy=False)
+    array = floats(what, values)
     if n is not None and array.shape[0] != n:
         raise ValueError(f"{what} has {array.shape[0]} rows, X has {n}; they must have the same")
     if shape is not None and array.shape != shape:
@@ -53,12 +47,30 @@ def numbers(what, values, n=None, shape=None):
     return array
 
 
+def floats(what, values):
+    """A float64 array in which NaN may stand; TypeError for text, dates and complex numbers."""
+    array = to_numpy(what, values)
+    if array.dtype == object or array.dtype.kind in "USmMV":
+        timed = array.dtype.kind in "mM" and array.size
+        bad = array.ravel()[0] if timed else next((v for v in array.ravel() if not _is_number(v)), None)
+        if bad is not None:
+            raise TypeError(
+                f"{what} holds {str(bad)!r}, which is not a number; encode text columns or use jglm.glm"
+            ) from None
+    if array.dtype.kind == "c":
+        raise TypeError(f"{what} holds complex numbers; it must be real")
+    return array.astype(np.float64, copy=False)
+
+
+def whole(what, value):
+    """A whole number >= 1, or None."""
+    if value is None or (isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise ValueError(f"{what} is {value!r}; it must be a whole number >= 1")
+
+
 def _is_number(v):
-    try:
-        float(v)
-    except (TypeError, ValueError):
-        return False
-    return True
+    return isinstance(v, (int, float, np.number, np.bool_)) or v is None or type(v).__name__ in ("Decimal", "NAType")
 
 
 def refuse(what, bad, kind, remedy):

@@ -49,9 +49,16 @@ def matrix(X, names=None):
     if array.shape[0] == 0:
         raise ValueError("X has no rows; a fit needs data")
     array = checks.numbers("X", array)
+    size = np.max(np.abs(array), axis=0, initial=0.0)
+    if np.any((size > 1e150) | ((size > 0) & (size < 1e-150))):
+        j = int(np.argmax((size > 1e150) | ((size > 0) & (size < 1e-150))))
+        raise ValueError(f"column {j} of X has values of size {size[j]:.0e}, whose squares leave the range of numbers; "
+                         "rescale it")  # fmt: skip
     p = array.shape[1]
     if names is None:
         names = [str(c) for c in columns] if columns is not None else [f"x{i + 1}" for i in range(p)]
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        raise TypeError(f"names is {names!r}; it must be a list of {p} names")
     names = [str(v) for v in names]
     if len(names) != p:
         raise ValueError(f"names has {len(names)} entries, X has {p} columns")
@@ -122,10 +129,10 @@ def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trial
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
     X, names = matrix(X, names)
     n = len(X)
-    encoded, family = response.encode(family, y, trials, weights)
+    w = weights_of(weights, n)
+    encoded, family = response.encode(family, y, trials, None if weights is None else w)
     if len(encoded.y) != n:
         raise ValueError(f"y has {len(encoded.y)} rows, X has {n}; they must have the same")
-    w = weights_of(weights, n)
     weight, size, power = likelihood_weights(family, w, encoded.size, weight_kind)
     if not np.any(weight > 0):
         raise ValueError("no row has a positive weight and trials; nothing is left to fit")

@@ -26,6 +26,11 @@ class Dense:
     def shape(self):
         return self.X.shape
 
+    @property
+    def eps(self):
+        """The relative precision of its products."""
+        return float(jnp.finfo(self.X.dtype).eps)
+
     def matvec(self, coef):
         """X coef, (p,) -> (n,) or (p, k) -> (n, k)."""
         return _dot(self.X, coef.astype(self.X.dtype)).astype(coef.dtype)

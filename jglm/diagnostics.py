@@ -32,18 +32,18 @@ def _variance(rows):
     return np.eye(rows.mu.shape[1]) * rows.mu[:, None, :] - rows.mu[:, :, None] * rows.mu[:, None, :]
 
 
-def recession(X, step, p, threshold=1e-3):
-    """Columns along which a converged fit still runs away, or None.
+def recession(X, late, p, threshold=1e-2):
+    """Columns along which a converged fit still ran away, or None.
 
-    At a maximum the next Newton step is nothing. Where it moves some row's lin by more than `threshold` although the
-    distance to the optimum in standard errors is nil, the likelihood rises for ever in that direction: separation.
-    Returns the indices (into the p columns) of the coefficients that carry it.
+    At a maximum Newton's steps vanish with the distance. Where a step at a distance of 1e-5 standard errors or less
+    (`late`) still moved some row's lin by more than `threshold`, the likelihood rises for ever in that direction:
+    separation. (The steps after it may be 0, when means are 1 to rounding.) Returns the indices (into the p columns)
+    of the coefficients that carry it.
     """
-    if not np.all(np.isfinite(step)):
+    if not np.any(late) or not np.all(np.isfinite(late)):
         return None
-    moves = step.reshape(-1, p)
-    shift = np.abs(X @ moves.T)
-    if shift.size == 0 or np.max(shift) < threshold:
+    moves = late.reshape(-1, p)
+    if np.max(np.abs(X @ moves.T)) < threshold:
         return None
     spread = np.sqrt(np.mean(X**2, axis=0))
     share = np.max(np.abs(moves) * spread, axis=0)

@@ -16,8 +16,8 @@ from jglm.solvers.newton import Newton, solve_scaled
 @record
 class Solution:
     """What a fit found: coef, nuisance, the objective, the norm (largest entry) of its gradient, passes over the data
-    and a `Status`; `step` is the Newton step that would come next, `history` (max_iter, 2) objective and gradient norm
-    per pass, NaN where there was none."""
+    and a `Status`; `late` is the last step of Newton's method taken at a small distance, `history` (max_iter, 2)
+    objective and gradient norm per pass, NaN where there was none."""
 
     coef: Any
     nuisance: dict
@@ -25,7 +25,7 @@ class Solution:
     grad_norm: Any
     n_iter: Any
     status: Any
-    step: Any
+    late: Any
     history: Any
 
 
@@ -59,9 +59,9 @@ def _run(model, data, solver, start):
 def _solution(state, n_iter, history):
     found = unflatten(state.point, state.query.point)
     status = jnp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
-    step = getattr(state, "step", jnp.zeros_like(state.point))
+    late = getattr(state, "late", jnp.zeros_like(state.point))
     return Solution(
-        found.coef, found.nuisance, state.value, jnp.max(jnp.abs(state.grad)), n_iter, status.astype(jnp.int32), step,
+        found.coef, found.nuisance, state.value, jnp.max(jnp.abs(state.grad)), n_iter, status.astype(jnp.int32), late,
         history,
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ def _solve_rule(primals, tangents):
     still = jnp.zeros_like
     tangent = Solution(
         moved.coef, moved.nuisance, grown, still(solution.grad_norm), none(solution.n_iter), none(solution.status),
-        still(solution.step), still(solution.history),
+        still(solution.late), still(solution.history),
     )  # fmt: skip
     return solution, tangent
 

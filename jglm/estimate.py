@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import diagnostics, irls, linalg, penalties
+from jglm import checks, diagnostics, irls, linalg, penalties
 from jglm.design import Dense
 from jglm.drivers import run_compiled, solve_on_host
 from jglm.model import Data, Model, Unknowns
@@ -37,14 +37,15 @@ class Estimate:
     history: np.ndarray
     solver: str
     separated: list
+    at_edge: bool
 
 
 @dataclass
 class Found:
-    """The end of the iterations: flat coefficients, the step that would come next, and the R factor if there is one."""
+    """The end of the iterations: flat coefficients, the last step at a small distance, the R factor if there is one."""
 
     flat: np.ndarray
-    step: np.ndarray
+    late: np.ndarray
     R: np.ndarray | None
     status: Status
     history: np.ndarray
@@ -76,9 +77,8 @@ def _unpenalized(prepared):
 def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
     """Small designs by IRLS on the host; others, and where that finds no way, by Newton in JAX."""
     most = 100 if max_iter is None else max_iter
-    if isinstance(solver, str) and solver not in NAMES:
-        raise ValueError(f"solver is {solver!r}; it must be one of {', '.join(map(repr, NAMES))} or a record such as "
-                         "jglm.solvers.Gradient(alpha=0.001, steps=1000)")  # fmt: skip
+    if isinstance(solver, str):
+        checks.choice("solver", solver, NAMES)
     if not isinstance(solver, str) and not hasattr(solver, "step"):
         raise TypeError(f"solver must be a name or a record of jglm.solvers; it is {type(solver).__name__}")
     if solver == "irls" or (solver == "auto" and problem.small):
@@ -104,7 +104,7 @@ def by_irls(problem, start, tol, most):
         rows, totals = seen
         part = lambda name: np.asarray(getattr(rows, name))
         objective, loss = float(totals.deviance) / 2 + penalized, float(totals.loss) + penalized
-        return irls.View(objective, loss, part("score"), part("bend"), part("expected"))
+        return irls.View(objective, loss, part("score"), part("observed"), part("expected"))
 
     def look(flat):
         return view(problem.look(flat), 0.0 if P is None else 0.5 * flat @ P @ flat)
@@ -114,7 +114,8 @@ def by_irls(problem, start, tol, most):
             return 1.0
         on = prepared.weight > 0
         chi2 = np.sum(prepared.weight[on] * seen.score[on] ** 2 / seen.expected[on])
-        return chi2 / max(prepared.nobs - problem.X.shape[1], 1)
+        # Far from the optimum Pearson's statistic alone can be so large that any distance looks small.
+        return min(chi2, 2 * seen.objective) / max(prepared.nobs - problem.X.shape[1], 1)
 
     if start is None:
         lin = problem.start()
@@ -124,7 +125,7 @@ def by_irls(problem, start, tol, most):
     end = irls.iterate(problem.X, prepared.weight, flat, look, phi_of, P, tol, most)
     if end is None:
         return None
-    return Found(end.flat, end.step, end.R, end.status, np.array(end.history), "irls")
+    return Found(end.flat, end.late, end.R, end.status, np.array(end.history), "irls")
 
 
 def by_solver(problem, solver, dtype, start, progress):
@@ -145,25 +146,34 @@ def by_solver(problem, solver, dtype, start, progress):
     solution = jax.tree.map(np.asarray, solution)
     seen = np.asarray(solution.history)[: int(solution.n_iter)]
     flat, status = flatten_host(solution.coef), Status(int(solution.status))
-    return Found(flat, np.asarray(solution.step), None, status, seen, type(solver).__name__.lower())
+    return Found(flat, np.asarray(solution.late), None, status, seen, type(solver).__name__.lower())
 
 
 def _statistics(problem, found):
     model = problem.model
-    _, totals = problem.look(found.flat)
+    rows, totals = problem.look(found.flat)
     separated = []
     if found.status.converged and model.penalty is None and found.solver != "gradient":
-        largest = np.max(np.abs(problem.X @ problem.shape(found.flat)), initial=0.0)
-        threshold = max(1e-3, 1e-6 * largest)
-        columns = diagnostics.recession(problem.X, found.step, problem.X.shape[1], threshold)
+        on = problem.prepared.weight > 0
+        columns = diagnostics.recession(problem.X[on], found.late, problem.X.shape[1])
         names = np.array(problem.prepared.names, dtype=object)[problem.kept]
         separated = [] if columns is None else names[columns].tolist()
     unscaled = None if found.R is None else linalg.inverse_from_triangle(found.R)
     return Estimate(
         model, problem.whole(found.flat), problem.kept, unscaled,
         float(totals.deviance), float(totals.chi2), float(totals.llf), found.status, len(found.history), found.history,
-        found.solver, separated,
+        found.solver, separated, not found.status.converged and _at_edge(model.family, np.asarray(rows.mu)),
     )  # fmt: skip
+
+
+def _at_edge(family, mu):
+    """Whether a fitted mean (nearly) leaves the range of means: with some links the maximum lies on that boundary."""
+    if mu.ndim > 1:
+        return False
+    low, high = family.support.low, family.support.high
+    reach = high - low if np.isfinite(high - low) else max(float(np.mean(np.abs(mu - low))), 1e-300)
+    near = lambda gap: bool(np.isfinite(gap).any() and np.nanmin(gap) < 1e-3 * reach)
+    return (np.isfinite(low) and near(mu - low)) or (np.isfinite(high) and near(high - mu))
 
 
 def warn_about(found, prepared):
@@ -178,5 +188,6 @@ def warn_about(found, prepared):
             UserWarning, stacklevel=4,
         )  # fmt: skip
     if not found.status.converged:
-        warnings.warn(f"the fit did not converge ({found.status.message}) after {found.n_iter} passes",
-                      UserWarning, stacklevel=4)  # fmt: skip
+        edge = "; fitted means lie at the edge of their range, where this link may put the maximum: try another link"
+        warnings.warn(f"the fit did not converge ({found.status.message}) after {found.n_iter} passes"
+                      + (edge if found.at_edge else ""), UserWarning, stacklevel=4)  # fmt: skip

@@ -118,6 +118,8 @@ def catalogue():
 
 def rebuild(name, params, dim, default_link=None):
     """The family of the catalogue with that name, from what a model file or a pickle says of it."""
+    if name not in catalogue():
+        raise ValueError(f"the model file has the unknown family {name!r}")
     made = catalogue()[name]
     if isinstance(made, Family):
         return made

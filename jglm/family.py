@@ -157,7 +157,8 @@ class Family:
         params = {k: jnp.asarray(v, eta.dtype) for k, v in self.params.items()}
         t = self.statistic(y)
         if self.log_saturated_ is not None:
-            return self.log_saturated_(y, phi, **params) - self.deviance_one(t, eta) / (2 * phi)
+            unit = self.deviance_one(t, eta)  # at a perfect fit 0, and phi may be 0 too
+            return self.log_saturated_(y, phi, **params) - jnp.where(unit > 0, unit / (2 * phi), 0.0)
         if self.log_b_ is not None:
             return self.log_b_(y, phi, **params) - self.loss_one(t, eta) / phi
         raise ValueError(f"family {self.name!r} has no closed base measure: give Family(..., log_b=...)")

@@ -1,33 +1,16 @@
 """Formulas, by formulaic: the text is checked before anything runs, levels and transforms are kept for prediction.
 
-formulaic evaluates what stands in a formula as Python. So the syntax tree of every factor is first held against a list
-of what a formula may contain: arithmetic, columns, NumPy's elementwise functions, formulaic's transforms, and the
-user's own `functions`.
+formulaic evaluates what stands in a formula as Python, so `grammar` looks at the text first.
 """
 
-import ast
+import copy
 import re
 import warnings
 from typing import Any
 
 import numpy as np
 
-from jglm import checks
-
-ELEMENTWISE = (
-    "abs", "absolute", "arccos", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "ceil", "cos", "cosh",
-    "exp", "exp2", "expm1", "fabs", "floor", "fmax", "fmin", "hypot", "log", "log10", "log1p", "log2", "maximum",
-    "minimum", "mod", "power", "rint", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "where",
-)  # fmt: skip
-TRANSFORMS = ("I", "C", "bs", "cr", "cc", "cs", "center", "scale", "standardize", "poly", "lag", "offset",
-              "Treatment", "Sum", "Helmert", "Diff", "Poly")  # fmt: skip
-CONTRASTS = ("treatment", "sum", "helmert", "diff", "poly", "sas")
-_NODES = (
-    ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name, ast.Load, ast.Constant, ast.List,
-    ast.Tuple, ast.keyword, ast.Attribute, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow,
-    ast.UAdd, ast.USub,    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.BitAnd, ast.BitOr, ast.Invert,
-)  # fmt: skip
-LONGEST = 20_000
+from jglm import checks, grammar
 
 
 class Formula:
@@ -37,8 +20,9 @@ class Formula:
     """
 
     def __init__(self, text, functions=None):
-        self.text, self.functions = _checked_text(text), dict(functions or {})
-        parsed = _parse(self.text)
+        self.text, self.functions = text, dict(functions or {})
+        grammar.check(text, self.functions)
+        parsed = _parse(text)
         lhs, self.rhs = getattr(parsed, "lhs", None), getattr(parsed, "rhs", parsed)
         if lhs is None:
             raise ValueError(f"formula {text!r} has no response; write it as 'y ~ x + z'")
@@ -58,7 +42,8 @@ class Formula:
 
     def transform(self, frame):
         """(X, offset or None) of new data; a level that was not there at the fit raises ValueError."""
-        return self._split(self._materialize(self.spec, self._with_known_levels(frame)))
+        # A copy, for formulaic writes what it learns of new data into the state.
+        return self._split(self._materialize(copy.deepcopy(self.spec), self._with_known_levels(frame)))
 
     def y(self, frame):
         """The response: a plain column as it is, an expression as numbers (n,) or (n, q)."""
@@ -75,7 +60,7 @@ class Formula:
         from formulaic import model_matrix
 
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), np.errstate(all="ignore"):  # log(0) is told below, by column and row
                 for category in (FutureWarning, DeprecationWarning):  # formulaic's and pandas' own affairs
                     warnings.filterwarnings("ignore", category=category)
                 return model_matrix(spec, frame, context=self._context(), na_action="ignore", output="pandas")
@@ -84,7 +69,7 @@ class Formula:
             raise ValueError(f"formula {self.text!r} cannot be evaluated: {cause}") from error
 
     def _context(self):
-        context = {name: getattr(np, name) for name in ELEMENTWISE}
+        context = {name: getattr(np, name) for name in grammar.ELEMENTWISE}
         return context | {"np": np, "offset": lambda x: x, "C": _C} | self.functions
 
     def _split(self, matrix):
@@ -124,7 +109,7 @@ class Formula:
         return {
             "text": self.text,
             "names": self.names,
-            "functions": sorted(self.functions),
+            "functions": sorted(f for f in self.functions if re.search(rf"\b{re.escape(f)}\s*\(", self.text)),
             "transforms": encode(dict(self.spec.transform_state)),
             "levels": encode({k: list(v["categories"]) for k, (_, v) in states if "categories" in v}),
         }  # fmt: skip
@@ -141,6 +126,9 @@ class Formula:
 
         new = cls(state["text"], functions)
         levels = decode(state["levels"])
+        factors = {f.expr for term in new.rhs for f in term.factors}
+        if not set(levels) <= factors or not all(isinstance(v, list) for v in levels.values()):
+            raise ValueError("the model file is damaged: its formula and its levels do not match")
         new.spec = ModelSpec(
             formula=new.rhs, transform_state=decode(state["transforms"]),
             encoder_state={k: (Factor.Kind.CATEGORICAL, {"categories": v}) for k, v in levels.items()},
@@ -175,114 +163,27 @@ def _C(data, *args, **kwargs):
     return marked
 
 
-# --------------------------------------------------------------------------- what a formula may say
-def _checked_text(text):
-    if not isinstance(text, str):
-        raise TypeError(f"the formula must be text such as 'y ~ x + z'; it is {type(text).__name__}")
-    if len(text) > LONGEST:
-        raise ValueError(f"the formula has {len(text)} characters; {LONGEST} are allowed")
-    for exponent in re.findall(r"\)\s*(?:\*\*|\^)\s*(\d+)", text):
-        if int(exponent) > 20:
-            raise ValueError(f"the formula raises a sum of terms to the power {exponent}; 20 is the most")
-    return text
-
-
 def _parse(text):
     from formulaic import Formula as Parsed
 
     try:
         return Parsed(text)
     except Exception as error:
-        cause = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise ValueError(f"formula {text!r} cannot be read: {cause}") from error
+        raise grammar.unreadable(text, error) from None
 
 
-def _factors(*parts):
-    for part in parts:
-        if not hasattr(part, "__iter__") or hasattr(part, "_structure"):
-            raise ValueError(
-                "a formula has one left-hand and one right-hand side; '|' and nested formulas are not read"
-            )
-        for term in part:
-            yield from term.factors
+def _factors(side):
+    if isinstance(side, tuple) or not hasattr(side, "__iter__"):
+        raise ValueError("a formula has one left-hand and one right-hand side")
+    for term in side:
+        yield from term.factors
 
 
 def _variables(factor, functions):
-    """The columns that a factor names; ValueError where it says what a formula may not say."""
+    """The columns that a factor names."""
     if factor.eval_method.value == "literal":
         return set()
-    if factor.eval_method.value == "lookup":
-        return {factor.expr}
-    quoted = {}
-
-    def unquote(match):
-        quoted[f"_quoted_{len(quoted)}"] = match[1]
-        return f"_quoted_{len(quoted) - 1}"
-
-    expr = re.sub(r"`([^`]+)`", unquote, factor.expr)
-    try:
-        tree = ast.parse(expr.strip(), mode="eval")
-    except (SyntaxError, RecursionError, MemoryError, ValueError):
-        raise ValueError(f"formula: {factor.expr!r} is not an expression that can be read") from None
-    names = set()
-    _check(tree.body, factor.expr, functions, names)
-    return {quoted.get(n, n) for n in names}
-
-
-def _check(node, expr, functions, names, depth=0):
-    if not isinstance(node, _NODES) or depth > 50:
-        _refuse(expr, type(node).__name__)
-    if isinstance(node, ast.Name):
-        if node.id.startswith("__"):
-            _refuse(expr, node.id)
-        names.add(node.id)
-    elif isinstance(node, ast.Attribute):
-        owner = node.value.id if isinstance(node.value, ast.Name) else None
-        if (owner, node.attr) not in _attributes():
-            _refuse(expr, ast.unparse(node))
-    elif isinstance(node, ast.Call):
-        _check_call(node, expr, functions, names, depth)
-    elif isinstance(node, ast.BinOp):
-        if isinstance(node.op, ast.Pow) and _constant(node.left):
-            _refuse(expr, "a power of constants")
-        if any(isinstance(side, ast.Constant) and isinstance(side.value, str) for side in (node.left, node.right)):
-            _refuse(expr, "arithmetic with text")
-        _check(node.left, expr, functions, names, depth + 1)
-        _check(node.right, expr, functions, names, depth + 1)
-    elif isinstance(node, ast.Constant):
-        if not (node.value is None or isinstance(node.value, (bool, int, float, str))):
-            _refuse(expr, repr(node.value))
-    else:
-        for child in ast.iter_child_nodes(node):
-            if not isinstance(child, (ast.operator, ast.unaryop, ast.cmpop, ast.expr_context)):
-                _check(child, expr, functions, names, depth + 1)
-            elif not isinstance(child, _NODES):
-                _refuse(expr, type(child).__name__)
-
-
-def _check_call(node, expr, functions, names, depth):
-    if isinstance(node.func, ast.Name):
-        known = (*ELEMENTWISE, *TRANSFORMS, *functions)
-        if node.func.id not in known:
-            raise ValueError(f"formula: {expr!r} calls {node.func.id!r}, which is not allowed"
-                             f"{checks.nearest(node.func.id, known)} Give own ones by functions=")  # fmt: skip
-    else:
-        _check(node.func, expr, functions, names, depth + 1)
-    for argument in (*node.args, *(k.value for k in node.keywords)):
-        _check(argument, expr, functions, names, depth + 1)
-
-
-def _attributes():
-    return {("np", f) for f in ELEMENTWISE} | {("contr", c) for c in CONTRASTS}
-
-
-def _constant(node):
-    return all(not isinstance(n, (ast.Name, ast.Call, ast.Attribute)) for n in ast.walk(node))
-
-
-def _refuse(expr, what):
-    raise ValueError(f"formula: {expr!r} contains {what}, which a formula may not; it may use columns, numbers, "
-                     "arithmetic, NumPy's elementwise functions, formulaic's transforms and functions=")  # fmt: skip
+    return {factor.expr} if factor.eval_method.value == "lookup" else grammar.variables(factor.expr, functions)
 
 
 def _column_of(expr):

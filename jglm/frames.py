@@ -23,6 +23,9 @@ def to_pandas(data, columns):
         _refuse_unknown(columns, frame.columns)
         data = frame.select(columns).to_pandas() if columns else frame.to_pandas()
     _refuse_unknown(columns, list(data.columns))
+    for name in columns:
+        if list(data.columns).count(name) > 1:
+            raise ValueError(f"the column {name!r} stands twice in data; names must differ")
     chosen = data.loc[:, columns].reset_index(drop=True)
     return pandas.DataFrame({name: _plain(chosen[name]) for name in columns}, index=chosen.index)
 

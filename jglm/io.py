@@ -3,6 +3,7 @@
 The container knows nothing of fits: a dictionary of NumPy arrays and a dictionary of plain values, in and out.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -20,7 +21,8 @@ def write(path, arrays, facts):
     from safetensors.numpy import save
 
     text = json.dumps({"format": FORMAT, "version": VERSION, **facts}, allow_nan=True)
-    data = save({k: np.array(v, order="C") for k, v in arrays.items()}, metadata={"jglm": text})
+    arrays = {k: np.array(v, order="C") for k, v in arrays.items()}
+    data = save(arrays, metadata={"jglm": text, "sha256": digest(text, arrays)})
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -43,12 +45,24 @@ def read(path):
 
     try:
         with safe_open(path, framework="numpy") as f:
-            facts = json.loads((f.metadata() or {})["jglm"])
+            metadata = f.metadata() or {}
+            facts = json.loads(metadata["jglm"])
             arrays = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - safe_open is no dict
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError, AttributeError) as error:
         raise ValueError(f"{path.name} is not a jglm model file, or was damaged: {error}") from None
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise ValueError(f"{path.name} is not a jglm model file")
+    if metadata.get("sha256") != digest(metadata["jglm"], arrays):
+        raise ValueError(f"{path.name} was damaged or changed since it was written: its checksum does not match")
     if not isinstance(facts.get("version"), int) or facts["version"] > VERSION:
         raise ValueError(f"{path.name} has format version {facts.get('version')!r}; this jglm reads up to {VERSION}")
     return arrays, facts
+
+
+def digest(text, arrays):
+    """The SHA-256 of all that a model file holds. It finds damage, not forgery: what is read is checked besides."""
+    total = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        total.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()

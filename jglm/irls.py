@@ -18,23 +18,23 @@ WORK = 2e8
 @dataclass
 class View:
     """The rows at some coefficients: the objective (half the deviance plus penalty, without cancellation), the loss,
-    d loss / d lin, its second derivative as Newton takes it, and the expected information."""
+    d loss / d lin, its second derivative, and the expected information."""
 
     objective: float
     loss: float
     score: np.ndarray
-    bend: np.ndarray
+    observed: np.ndarray
     expected: np.ndarray
 
 
 @dataclass
 class Iterate:
-    """Where it ended: flat coefficients, the R factor of sqrt(W) X with expected weights and penalty, the step that
-    would come next, and the distance to the optimum in standard errors."""
+    """Where it ended: flat coefficients, the R factor of sqrt(W) X with expected weights and penalty, the last step
+    taken at a small distance (a large one tells of separation), and the distance to the optimum in standard errors."""
 
     flat: np.ndarray
     R: np.ndarray
-    step: np.ndarray
+    late: np.ndarray
     decrement: float
     status: Status
     history: list = field(default_factory=list)
@@ -47,11 +47,13 @@ def weighted_design(X, weight, score, expected, target=None):
     With k columns of lin: A (n k, p k), class by class.
     """
     on = weight > 0
+    score = np.where(on if score.ndim == 1 else on[:, None], score, 0.0)
+    expected = np.where(on if score.ndim == 1 else on[:, None, None], expected, 0.0)
     if score.ndim == 1:
-        root = np.sqrt(np.where(on, weight * expected, 0.0))
+        root = np.sqrt(weight * expected)
         z = -np.divide(weight * score, root, out=np.zeros_like(root), where=root > 0)
         return root[:, None] * X, z if target is None else z + root * target
-    values, vectors = np.linalg.eigh(np.where(on[:, None, None], weight[:, None, None] * expected, 0.0))
+    values, vectors = np.linalg.eigh(weight[:, None, None] * expected)
     root = np.sqrt(np.clip(values, 0.0, None))
     pushed = np.einsum("nij,ni->nj", vectors, weight[:, None] * score)
     z = -np.divide(pushed, root, out=np.zeros_like(root), where=root > 1e-150)
@@ -81,21 +83,26 @@ def iterate(X, weight, flat, look, phi_of, penalty, tol, most=100):
     here, before, history = look(flat), np.inf, []
     if not np.isfinite(here.objective) or not np.all(np.isfinite(flat)):
         return None
-    status = Status.MAX_ITER
+    status, late = Status.MAX_ITER, np.zeros_like(flat)
     for _ in range(most):
-        A, z = weighted_design(X, weight, here.score, here.bend)
-        R, projected = _least_squares(A, z, penalty, flat)
-        length, size = np.linalg.norm(projected), np.linalg.norm(A @ flat)
+        R, projected, size = _newton(X, weight, here, penalty, flat)
+        length = np.linalg.norm(projected)
         step, phi = linalg.solve_triangle(R, projected), phi_of(here)
         decrement = length / np.sqrt(phi) if phi > 0 else (0.0 if length == 0 else np.inf)
         history.append((here.loss, float(np.max(np.abs(R.T @ projected)))))
-        # Near the optimum Newton squares the distance: where it does not even halve, only rounding is left.
-        idle = decrement < 1e-5 and decrement > 0.5 * before
+        # Where a small distance gets no smaller, only rounding is left.
+        idle = decrement < 1e-5 and decrement >= before
         before = decrement
         if decrement <= tol or idle or length <= 4 * np.finfo(float).eps * size or not np.all(np.isfinite(step)):
             status = Status.CONVERGED if decrement <= tol else Status.FLOOR
+            status = status if np.all(np.isfinite(step)) else Status.STALLED
             break
+        if 1e-8 < decrement < 1e-5:
+            late = step
         found = _search(look, flat, step, here, length)
+        if found is None:
+            R, projected = _fisher(X, weight, here, penalty, flat)
+            found = _search(look, flat, linalg.solve_triangle(R, projected), here, np.linalg.norm(projected))
         if found is None:
             near = decrement < 1e-5 or length <= 1e-10 * size
             status = Status.FLOOR if near else Status.STALLED
@@ -105,9 +112,31 @@ def iterate(X, weight, flat, look, phi_of, penalty, tol, most=100):
         last = look(flat + step)
         if np.isfinite(last.objective) and last.objective <= here.objective + 1e-8 * (abs(here.objective) + 1):
             flat, here = flat + step, last
+    R, _ = _fisher(X, weight, here, penalty, flat)
+    return Iterate(flat, R, late, float(decrement), status, history)
+
+
+def _newton(X, weight, here, penalty, flat):
+    """(R, Q'z, length of the fit) of the Newton step: with the observed information where all of it together is
+    positive definite, else row by row the expected one where the observed is not positive."""
+    if here.score.ndim > 1:
+        A, z = weighted_design(X, weight, here.score, here.expected)
+        return *_least_squares(A, z, penalty, flat), np.linalg.norm(A @ flat)
+    bend = np.where(here.observed > 0, here.observed, here.expected)
+    A, z = weighted_design(X, weight, here.score, bend)
+    R, projected = _least_squares(A, z, penalty, flat)
+    if np.any(here.observed[weight > 0] <= 0):
+        H = X.T @ (np.where(weight > 0, weight * here.observed, 0.0)[:, None] * X)
+        whole = linalg.triangle_of(H if penalty is None else H + penalty)
+        if whole is not None and linalg.well_conditioned(whole):
+            R, projected = whole, np.linalg.solve(whole.T, R.T @ projected)
+    return R, projected, np.linalg.norm(A @ flat)
+
+
+def _fisher(X, weight, here, penalty, flat):
+    """(R, Q'z) of the Fisher scoring step."""
     A, z = weighted_design(X, weight, here.score, here.expected)
-    R, _ = _least_squares(A, z, penalty, flat)
-    return Iterate(flat, R, step, float(decrement), status, history)
+    return _least_squares(A, z, penalty, flat)
 
 
 def _search(look, flat, step, here, length):

@@ -11,6 +11,7 @@ RANK_TOLERANCE = 1e-11  # R's glm: the part of a column that is new, relative to
 def independent_columns(R, tolerance=RANK_TOLERANCE):
     """Which columns of an upper triangular (or any) matrix are not combinations of earlier ones, left to right."""
     p = R.shape[1]
+    R = R / _largest(R)
     norms = np.linalg.norm(R, axis=0)
     work = R / np.where(norms > 0, norms, 1.0)
     basis = np.zeros((R.shape[0], 0))
@@ -33,7 +34,8 @@ def find_independent(X, weight):
     on = np.flatnonzero(weight > 0)
     sample = on[:: max(1, len(on) // max(20 * p, 2000))]
     # Columns that are clearly independent on some rows are so on all.
-    if well_conditioned(triangle_of(X[sample].T @ X[sample])):
+    unit = X[sample] / _largest(X[sample])
+    if well_conditioned(triangle_of(unit.T @ unit)):
         return np.ones(p, bool)
     return independent_columns(triangle(X[on] if len(on) < n else X))
 
@@ -43,17 +45,22 @@ def triangle(A):
     A = np.asarray(A, np.float64)
     n, p = A.shape
     rows = max(1000, 8 * p)
-    norms = np.sqrt(np.einsum("ij,ij->j", A, A))
-    unit = np.where((norms > 0) & np.isfinite(norms), norms, 1.0)
+    unit = _largest(A)
     R: np.ndarray = np.zeros((0, p))
     for i in range(0, max(n, 1), rows):
         R = np.asarray(np.linalg.qr(np.vstack([R, A[i : i + rows] / unit]), mode="r"))
     return R * unit
 
 
+def _largest(A):
+    """The largest size of an entry of each column, 1 for a column of zeros: norms could overflow."""
+    size = np.max(np.abs(A), axis=0, initial=0.0)
+    return np.where(size > 0, size, 1.0)
+
+
 def triangle_of(H):
     """The Cholesky factor R with R'R = H (scaled to a unit diagonal), or None where H is not positive definite."""
-    d = np.sqrt(np.diagonal(H))
+    d = np.sqrt(np.maximum(np.diagonal(H), 0.0))
     if not np.all(d > 0) or not np.all(np.isfinite(H)):
         return None
     try:
@@ -69,7 +76,8 @@ def well_conditioned(R):
 
 def least_squares(A, z):
     """(R, Q'z) with R'R = A'A: by Cholesky, five times cheaper, where that is as good, else by QR."""
-    R = triangle_of(A.T @ A)
+    with np.errstate(over="ignore", invalid="ignore"):
+        R = triangle_of(A.T @ A)
     if R is not None and well_conditioned(R):
         return R, np.linalg.solve(R.T, A.T @ z)
     p = A.shape[1]
@@ -93,8 +101,8 @@ def solve_triangle(R, b):
 
 def inverse_from_triangle(R):
     """(R'R)^-1."""
-    scale = np.linalg.norm(R, axis=0)
+    scale = _largest(R)
     if np.any(np.diagonal(R) == 0) or not np.all(np.isfinite(R)) or R.shape[0] < R.shape[1]:
         return np.full((R.shape[1],) * 2, np.nan)
     inner = np.linalg.solve(R / scale, np.eye(R.shape[1]))
-    return (inner @ inner.T) / np.outer(scale, scale)
+    return (inner @ inner.T) / scale[:, None] / scale[None, :]

@@ -165,6 +165,7 @@ inverse_squared = Link(
     "inverse_squared", lambda lin: lin**-0.5, forward=lambda mu: mu**-2.0,
     natural={"inverse_gaussian": lambda lin: -lin / 2},
 )  # fmt: skip
+# lin may have either sign: mu = lin^2. R asks for lin > 0; the fits agree wherever R's stays inside.
 sqrt = Link("sqrt", lambda lin: lin**2, forward=jnp.sqrt)
 
 
@@ -175,9 +176,8 @@ def power(q):
         raise ValueError(f"power: q is {q}; it must be a finite number")
     if q == 0:
         return log
-    return Link(
-        f"power({q:g})", lambda lin, q: lin ** (1 / q), forward=lambda mu, q: mu**q, params={"q": q},
-    )  # fmt: skip
+    name = f"power({q:g})" if float(f"{q:g}") == q else f"power({q!r})"
+    return Link(name, lambda lin, q: lin ** (1 / q), forward=lambda mu, q: mu**q, params={"q": q})
 
 
 def reference(level=0):
@@ -216,13 +216,16 @@ def get(link):
         return FACTORIES[call[1]](_number(call[2]))
     known = [*NAMES, "power(q)"]
     near = difflib.get_close_matches(name, known, 1, 0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     raise ValueError(f"unknown link {link!r}{hint} Links: {', '.join(known)}, or a jglm.Link")
 
 
 def _number(text):
     top, _, bottom = text.partition("/")
-    return float(top) / float(bottom) if bottom else float(top)
+    try:
+        return float(top) / float(bottom) if bottom else float(top)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"link power({text}) is none: {text!r} is not a number") from None
 
 
 def default(family):
@@ -239,15 +242,19 @@ def canonical_named(family):
     return {"gaussian": identity, "bernoulli": logit, "binomial": logit, "poisson": log}.get(family.name, canonical)
 
 
-def _reduce(link):
-    """How a link is pickled: a named one by its name, a user's by its functions."""
+def is_named(link):
+    """Whether it is the link of this module with that name, not a user's."""
     try:
         named = get(link.name)
     except ValueError:
-        named = None
-    if named is not None and named.inverse_ == link.inverse_ and named.natural_ == link.natural_:
-        return get, (link.name,)
-    return link.__reduce_ex__(2)
+        return False
+    # Without its shortcuts it is still the same link.
+    return named.inverse_ == link.inverse_ and set(link.natural_) <= set(named.natural_)
+
+
+def _reduce(link):
+    """How a link is pickled: a named one by its name, a user's by its functions."""
+    return (get, (link.name,)) if is_named(link) else link.__reduce_ex__(2)
 
 
 copyreg.pickle(Link, _reduce)

@@ -87,8 +87,8 @@ class Query:
 class Info:
     """Sums over rows: the loss, its gradient (flat), Hessian and Hessian product, as far as they were asked for.
 
-    chi2 is Pearson's statistic, size the squared length sum w V lin^2 of the fit in the metric of the Hessian, and
-    count the rows of positive weight: they tell a solver what rounding and noise amount to.
+    chi2 is Pearson's statistic, noise what rounding amounts to, (eps of the design)^2 times the squared length
+    sum w V lin^2 of the fit in the metric of the Hessian, and count the rows of positive weight.
     """
 
     value: Any
@@ -96,7 +96,7 @@ class Info:
     hess: Any
     hv: Any
     chi2: Any
-    size: Any
+    noise: Any
     count: Any
 
 
@@ -191,8 +191,8 @@ def evaluate(model, data, query, asks=HESSIAN):
         hv = jnp.ravel(data.X.rmatvec(scale(w, times(along))).T)
     estimated = model.family.dispersion == "estimated" and score.ndim == 1
     chi2 = jnp.sum(w * jax.vmap(lambda t, v: pearson(model, t, v))(t, lin)) if estimated else jnp.zeros((), coef.dtype)
-    size = jnp.sum(scale(w, own * times(own)))
-    return Info(value, grad, hess, hv, chi2, size, jnp.sum(on))
+    noise = data.X.eps**2 * jnp.sum(scale(w, own * times(own)))
+    return Info(value, grad, hess, hv, chi2, noise, jnp.sum(on))
 
 
 def in_domain(model, lin):
@@ -242,14 +242,14 @@ def start_of_rows(model, y, weight):
 # --------------------------------------------------------------------------- every row, for inference
 @record
 class Rows:
-    """What each row looks like at some lin: eta and mu (mean of T(y)), `score` dl / d lin, `bend` (the second
-    derivative as `evaluate` takes it), `expected` information, `slope` d mu / d lin and `variance` a'' (for a
+    """What each row looks like at some lin: eta and mu (mean of T(y)), `score` dl / d lin, `observed`
+    (second derivative) and `expected` information, `slope` d mu / d lin and `variance` a'' (for a
     scalar family, else None), the unit `deviance`."""
 
     eta: Any
     mu: Any
     score: Any
-    bend: Any
+    observed: Any
     expected: Any
     slope: Any
     variance: Any
@@ -277,7 +277,6 @@ def describe(model, y, lin, weight, size, power, count):
     eta = jax.vmap(lambda v: model.link.eta(family, v))(lin)
     mu = jax.vmap(jax.grad(family.a))(eta)
     loss, score, observed, expected = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
-    bend = jnp.where(observed > 0, observed, expected) if family.dim is None else expected
     unit = jax.vmap(family.deviance_one)(t, eta)
     total = lambda v: jnp.sum(jnp.where(on, weight * v, 0.0))
     deviance = jnp.where(jnp.all(in_domain(model, lin) | ~on), total(unit), jnp.nan)
@@ -293,4 +292,4 @@ def describe(model, y, lin, weight, size, power, count):
         safe = jnp.where(on, size, 1.0)
         log_prob = jax.vmap(family.log_prob_one)(y, eta, phi / safe)
         llf = jnp.sum(jnp.where(on, power * log_prob, 0.0))
-    return Rows(eta, mu, score, bend, expected, slope, variance, unit), Totals(total(loss), deviance, chi2, llf)
+    return Rows(eta, mu, score, observed, expected, slope, variance, unit), Totals(total(loss), deviance, chi2, llf)

@@ -8,10 +8,12 @@ from jglm.model import Model
 from jglm.penalties import Ridge
 from jglm.solvers import Status
 
-PLAIN = (
-    "names", "intercept", "deviance", "llf", "pearson_chi2", "nobs", "n_iter", "solver", "covariance", "weight_kind",
-    "has_offset", "has_constant", "n_dropped", "separated", "columns",
-)  # fmt: skip
+NUMBER = (int, float)
+PLAIN = {
+    "names": list, "intercept": bool, "deviance": NUMBER, "llf": NUMBER, "pearson_chi2": NUMBER, "nobs": NUMBER,
+    "n_iter": int, "solver": str, "covariance": (str, type(None)), "weight_kind": str, "has_offset": bool,
+    "has_constant": bool, "n_dropped": int, "separated": list, "columns": dict,
+}  # fmt: skip
 
 
 def state(fit):
@@ -30,7 +32,7 @@ def state(fit):
         "status": int(fit.status),
         "null_deviance": fit._null,
         "family": {"name": fit.family.name, "dim": fit.family.dim, "own": not families.is_of_catalogue(fit.family)},
-        "link": {"name": fit.link.name},
+        "link": {"name": fit.link.name, "own": not links.is_named(fit.link)},
         "penalty": None if penalty is None else type(penalty).__name__.lower(),
         "formula": None if fit.formula is None else fit.formula.state(),
     }
@@ -39,22 +41,49 @@ def state(fit):
 
 def restore(tensors, facts, family, link, functions):
     """The fields of a Fit from what `state` wrote; ValueError where they do not belong together."""
+    _check(tensors, facts)
     part = lambda name: {k.split(".", 1)[1]: v for k, v in tensors.items() if k.startswith(name + ".")}
+    penalty = None if facts["penalty"] is None else Ridge(**part("penalty"), scale="sum")
     family = _family(facts["family"], part("family"), family)
     link = _link(facts["link"], link)
-    if facts["penalty"] not in (None, "ridge"):
-        raise ValueError(f"the model file has the unknown penalty {facts['penalty']!r}")
-    penalty = None if facts["penalty"] is None else Ridge(**part("penalty"), scale="sum")
-    params, kept = tensors["params"], tensors["kept"].astype(bool)
-    if len(params) != len(facts["names"]) or kept.shape != (len(params),):
-        raise ValueError("the model file is damaged: its coefficients and names do not match")
+    resolve.check_pair(family, link)
+    params, kept, names = tensors["params"], tensors["kept"].astype(bool), facts["names"]
+    width = link.width(family)
+    size = int(kept.sum()) * (width or 1)
+    fits = params.shape == ((len(names),) if width is None else (len(names), width)) and kept.shape == (len(names),)
+    fits = fits and np.all(np.isnan(params[~kept])) and np.all(np.isfinite(params[kept]))
+    if not fits or ("unscaled" in tensors and tensors["unscaled"].shape != (size, size)):
+        raise ValueError("the model file is damaged: its coefficients, names and covariance do not match")
+    formula = None if facts["formula"] is None else Formula.restore(facts["formula"], functions)
+    if formula is not None and formula.names != names:
+        raise ValueError("the model file is damaged: its formula and its names do not match")
     return {
         **{k: facts[k] for k in PLAIN},
         "model": Model(family, link, penalty), "params": params, "kept": kept, "history": tensors["history"],
         "levels": decode(facts["levels"]), "status": Status(facts["status"]), "_null": facts["null_deviance"],
         "_unscaled": tensors.get("unscaled"),
-        "formula": None if facts["formula"] is None else Formula.restore(facts["formula"], functions),
+        "formula": formula,
     }  # fmt: skip
+
+
+def _check(tensors, facts):
+    """ValueError where a plain value is not of its kind."""
+    for name, kind in PLAIN.items():
+        if not isinstance(facts[name], kind) or (kind == NUMBER and isinstance(facts[name], bool)):
+            raise ValueError(f"the model file is damaged: its {name} is {facts[name]!r}")
+    names = facts["names"]
+    text = [*names, *facts["separated"], *facts["columns"], *facts["columns"].values()]
+    if not all(isinstance(v, str) for v in text) or len(set(names)) != len(names):
+        raise ValueError("the model file is damaged: its names are not distinct texts")
+    if facts["penalty"] not in (None, "ridge") or facts["covariance"] not in (None, "model"):
+        raise ValueError(
+            f"the model file has the unknown penalty or covariance {facts['penalty'] or facts['covariance']!r}"
+        )
+    levels = facts["levels"]
+    if levels is not None and not (isinstance(levels, dict) and isinstance(levels.get("list"), list)):
+        raise ValueError("the model file is damaged: its levels are no list")
+    if tensors["params"].dtype.kind != "f":
+        raise ValueError("the model file is damaged: its coefficients are no numbers")
 
 
 def _family(saved, params, given):
@@ -72,10 +101,10 @@ def _family(saved, params, given):
 
 def _link(saved, given):
     if given is not None:
-        return links.get(given)
-    try:
-        return links.get(saved["name"])
-    except ValueError:
-        raise ValueError(
-            f"the model's link {saved['name']!r} is one of your own; give it again: load(path, link=...)"
-        ) from None
+        found = links.get(given)
+        if found.name != saved["name"]:
+            raise ValueError(f"the model file is of link {saved['name']!r}; you gave {found.name!r}")
+        return found
+    if saved["own"]:
+        raise ValueError(f"the model's link {saved['name']!r} is one of your own; give it again: load(path, link=...)")
+    return links.get(saved["name"])

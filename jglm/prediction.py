@@ -70,9 +70,8 @@ def _design(fit, X):
 def _of_frame(fit, frame, offset, exposure):
     """lin of a frame: the offset and exposure that the fit named come from it. Rows with missing values are NaN."""
     formula, width = fit.formula, fit.model.width()
-    named = {k: v for k, v in fit.columns.items() if k in ("offset", "exposure")}
-    if offset is not None or exposure is not None:
-        named = {}
+    anew = {"offset": offset, "exposure": exposure}
+    named = {k: v for k, v in fit.columns.items() if k in anew and anew[k] is None}
     given = frames.to_pandas(frame, list(dict.fromkeys([*formula.right_variables, *named.values()])))
     whole = ~given.isna().to_numpy().any(axis=1) if given.shape[1] else np.ones(len(given), bool)
     lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
@@ -82,8 +81,13 @@ def _of_frame(fit, frame, offset, exposure):
     design, shift = formula.transform(part)
     if not named and shift is None:
         _warn_without_offset(fit, offset, exposure)
-    pick = lambda key, v: part[named[key]].to_numpy() if key in named else None if v is None else np.asarray(v)[whole]
-    total = arrays.offsets(pick("offset", offset), pick("exposure", exposure), len(part), width)
+
+    def pick(key):
+        if key in named:
+            return part[named[key]].to_numpy()
+        return None if anew[key] is None else checks.numbers(key, anew[key], len(given))[whole]
+
+    total = arrays.offsets(pick("offset"), pick("exposure"), len(part), width)
     if shift is not None:
         total = total + (shift if width is None else shift[:, None])
     lin[whole] = design @ _coefficients(fit) + total

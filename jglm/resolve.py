@@ -20,7 +20,7 @@ def family(wanted):
             raise ValueError(f"unknown family {wanted!r}{checks.nearest(name, known)} Families: {', '.join(known)}, "
                              "or a jglm.Family of your own")  # fmt: skip
         wanted = known[name]
-    if callable(wanted) and not isinstance(wanted, Family):
+    if any(wanted is made for made in known.values()) and not isinstance(wanted, Family):
         try:
             wanted = wanted()
         except TypeError as error:
@@ -39,11 +39,16 @@ def link(of, wanted, penalty=None):
     elif isinstance(wanted, str) and wanted.strip().lower() == "canonical" and families.is_of_catalogue(of):
         wanted = links.canonical_named(of)
     found = links.get(wanted)
+    check_pair(of, found)
+    return found if families.is_of_catalogue(of) else _checked_shortcut(of, found)
+
+
+def check_pair(of, found):
+    """ValueError where a link of classes meets a scalar family, or the other way round."""
     if of.dim is None and found.columns != 0:
         raise ValueError(f"link {found.name!r} is for families of classes; {of.name!r} has one natural parameter")
     if of.dim is not None and found.inverse_ is not None:
         raise ValueError(f"link {found.name!r} is for a scalar mean; family {of.name!r} has a vector one")
-    return found if families.is_of_catalogue(of) else _checked_shortcut(of, found)
 
 
 def _checked_shortcut(of, found):

@@ -70,8 +70,11 @@ def distinct(y):
 
 
 def _no_missing(values):
-    missing = np.array([v is None or v != v for v in values.tolist()]) if values.dtype == object else values != values
-    checks.refuse("y", np.asarray(missing, bool), "missing", "drop those rows")
+    if values.dtype.kind == "f":
+        checks.refuse("y", ~np.isfinite(values), "NaN or infinite", "drop those rows")
+    elif values.dtype == object:
+        missing = np.array([v is None or v != v for v in values.tolist()], bool)
+        checks.refuse("y", missing, "missing", "drop those rows")
 
 
 def _codes(values, levels):
@@ -86,6 +89,7 @@ def _codes(values, levels):
         codes = np.array([where.get(v, -1) for v in values.tolist()])
     if np.any(codes < 0):
         bad = values[np.argmax(codes < 0)]
+        bad = bad.item() if isinstance(bad, np.generic) else bad
         raise ValueError(f"y has the label {bad!r} (row {int(np.argmax(codes < 0))}), which is none of {list(levels)}")
     return codes
 

@@ -226,7 +226,8 @@ class Fit:
                 "log_prob" (log probability of each class).
             offset, exposure: (n,) each; without them they are 0 and 1.
 
-        Returns (n,), or (n, k) for k classes. A row with a missing value is NaN. Raises ValueError for levels that
+        Returns (n,), or (n, k) for k classes. A row of a frame with a missing value is NaN; an
+        array must be complete. Raises ValueError for levels that
         the fit did not see and for columns that are not there.
         """
         checks.choice("kind", kind, prediction.KINDS)
@@ -251,11 +252,14 @@ class Fit:
             else:
                 if X is None or y is None:
                     raise ValueError("residuals takes X and y together, or neither for the rows of the fit")
-                encoded, _ = response.encode(self.family, y, trials, weights, self.levels)
-                y, lin = encoded.y, prediction.linear_predictor(self, X, offset, exposure)
+                lin = prediction.linear_predictor(self, X, offset, exposure)
+                w = arrays.weights_of(weights, len(lin))
+                encoded, _ = response.encode(self.family, y, trials, None if weights is None else w, self.levels)
+                y = encoded.y
                 if len(y) != len(lin):
                     raise ValueError(f"y has {len(y)} rows, X has {len(lin)}; they must have the same")
-                w = arrays.weights_of(weights, len(y))
+                if self.family.response != "label":
+                    checks.in_support(self.family, y, w > 0)
                 weight, size, power = arrays.likelihood_weights(self.family, w, encoded.size, self.weight_kind)
             rows, _ = describe_compiled(self.model, y, lin, weight, size, power, max(self.nobs, 1.0))
             rows = jax.tree.map(np.asarray, rows)

@@ -374,7 +374,7 @@ def test_links():
         jglm.Link("mine", 3)
     with refused("^unknown link 'power\\(x\\)'"):
         fit(link="power(x)")
-    with refused("power.*1/0|unknown link 'power\\(1/0\\)'"):
+    with refused("link.*1/0"):
         fit(link="power(1/0)")
     with refused("^link 'reference\\(0\\)' is for families of classes; 'poisson' has one"):
         fit(link="reference(0)")
@@ -475,7 +475,7 @@ def test_syntax_errors_say_why(formula, reason):
     assert "\x1b" not in str(caught.value)  # no colours of a terminal
 
 
-@pytest.mark.parametrize("formula", ["y ~ x | z", "y ~ x | z + k"])
+@pytest.mark.parametrize("formula", ["y ~ x | z", "y ~ x | z + k", "y ~ x |- z"])
 def test_parts_are_not_read(formula):
     with refused(r"formula.*'\|'"):
         glm(formula)
@@ -584,6 +584,9 @@ ATTACKS = [
     "I('a' * 10**9)",
     "I([0] * 1000000000)",
     "I((0,) * 1000000000)",
+    "{I([0]) * 1000000000}",
+    "{I('a') * 1000000000}",
+    "{offset([0]) * 1000000000}",
     "I(10**10**10)",
     "I(9**9**9**9)",
     "I(1 << 100000000000)",
@@ -673,14 +676,23 @@ def test_long_formulas_are_refused(evaluated):
 
 @pytest.mark.parametrize(
     "formula",
-    ["y ~ (x + z)**99", "y ~ (x + z)**(99)", "y ~ x**99999999", "y ~ [x + z]^99", "y ~ ((x + z)**20)**20"],
+    [
+        "y ~ (x + z)**99",
+        "y ~ (x + z)**(99)",
+        "y ~ x**99999999",
+        "y ~ [x + z]^99",
+        "y ~ ((x + z)**20)**20",
+        "y ~ (" + " + ".join(f"I(x + {i})" for i in range(15)) + ")**10",
+        "y ~ " + " * ".join(f"I(x + {i})" for i in range(40)),
+    ],
+    ids=["large", "in brackets", "of a column", "caret", "nested", "of many terms", "product of many terms"],
 )
 def test_powers_that_would_take_for_ever_are_refused(monkeypatch, formula):
     def never(*args):
         raise RuntimeError("a formula was expanded that should have been refused")
 
     monkeypatch.setattr("formulaic.Formula", never)
-    with refused("^(?!.*expanded).*power"):
+    with refused("^(?!.*expanded).*(power|product|terms)"):
         glm(formula)
 
 
@@ -1045,7 +1057,7 @@ def test_forged_formulas_run_nothing(by_formula, tmp_path, evaluated, text):
 )  # fmt: skip
 def test_forged_files_give_no_number(by_formula, tmp_path, change):
     forge(tmp_path / "m", by_formula, change)
-    with refused("model|formula|damaged|column|link"):
+    with refused("model|formula|damaged|column|link|family"):
         jglm.load(tmp_path / "m").predict(FRAME)
 
 

@@ -20,6 +20,8 @@ class NewtonState:
     length: Any  # the share of it on trial
     slope: Any  # grad·step
     decrement: Any  # distance to the optimum in standard errors, sqrt(g' H^-1 g / phi)
+    near: Any  # whether the point is so near that rounding may be all that is left
+    late: Any  # the last step taken at a small distance: a large one tells of separation
     blend: Any  # how near to y the start is taken
     status: Any
 
@@ -47,7 +49,7 @@ class Newton:
         blend = 0 * one if given else one / 2
         return NewtonState(
             Query(start, None, None if given else blend), point, inf, jnp.zeros_like(point), jnp.zeros_like(point),
-            one, -inf, inf, blend, jnp.asarray(Status.RUNNING, jnp.int32),
+            one, -inf, inf, jnp.asarray(False), jnp.zeros_like(point), blend, jnp.asarray(Status.RUNNING, jnp.int32),
         )  # fmt: skip
 
     def step(self, model, state, info):
@@ -57,12 +59,16 @@ class Newton:
         step, decrement, floor = self._direction(model, trial, grad, info)
         beginning = jnp.asarray(False) if state.query.blend is None else state.query.blend > 0
         begun = jnp.isfinite(state.value)
-        accept = self._accept(state, value, grad) & ~beginning
-        # Near the optimum Newton squares the distance: where it does not even halve, only rounding is left.
-        idle = begun & (decrement < 1e-5) & (decrement > 0.5 * state.decrement)
-        done = jnp.where(decrement <= jnp.asarray(self.tol, flat.dtype), Status.CONVERGED, Status.RUNNING)
-        done = jnp.where((done == Status.RUNNING) & (floor | idle), Status.FLOOR, done)
-        stuck = jnp.where(begun, jnp.where(state.decrement < 1e-5, Status.FLOOR, Status.STALLED), Status.INVALID_START)
+        accept = self._accept(state, value, grad, info.noise) & ~beginning
+        # Where a small distance hardly gets smaller, only rounding is left.
+        near = (decrement < 1e-5) | floor
+        idle = begun & near & (decrement > 0.9 * state.decrement)
+        # Far from the optimum the dispersion can be so large that any distance looks small.
+        small = -(grad @ step) <= 1e-4 * (1 + jnp.abs(value))
+        done = small & (decrement <= jnp.asarray(self.tol, flat.dtype))
+        done = jnp.where(done, Status.CONVERGED, Status.RUNNING)
+        done = jnp.where((done == Status.RUNNING) & idle, Status.FLOOR, done)
+        stuck = jnp.where(begun, jnp.where(state.near, Status.FLOOR, Status.STALLED), Status.INVALID_START)
         exhausted = jnp.where(begun, state.length < 1e-10, state.blend < 1e-6)
         status = jnp.where(accept, done, jnp.where(exhausted & ~beginning, stuck, Status.RUNNING)).astype(jnp.int32)
 
@@ -77,17 +83,19 @@ class Newton:
         return NewtonState(
             Query(unflatten(target, trial), None, ask), point, jnp.where(accept, value, state.value),
             keep(grad, state.grad), step, length, keep(grad @ step, state.slope),
-            jnp.where(accept, decrement, state.decrement), blend, status,
+            jnp.where(accept, decrement, state.decrement), jnp.where(accept, near, state.near),
+            jnp.where(accept & (decrement < 1e-5) & (decrement > 1e-8), step, state.late), blend, status,
         )  # fmt: skip
 
-    def _accept(self, state, value, grad):
+    def _accept(self, state, value, grad, noise):
         """Armijo's rule; near rounding, where values cannot tell, the approximate Wolfe rule on gradients (Hager and
         Zhang 2005)."""
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
         first = ~jnp.isfinite(state.value)
         armijo = value <= state.value + 1e-4 * state.length * state.slope
         ahead = grad @ state.step
-        near = value <= state.value + 1e-10 * jnp.abs(state.value)
+        relative = max(1e-10, 4 * float(jnp.finfo(value.dtype).eps))
+        near = value <= state.value + relative * jnp.abs(state.value) + 4 * jnp.sqrt(noise)
         wolfe = near & (jnp.abs(ahead) <= 0.9 * jnp.abs(state.slope))
         return finite & (first | armijo | wolfe)
 
@@ -100,8 +108,7 @@ class Newton:
         phi = jnp.ones_like(drop)
         if model.family.dispersion == "estimated":
             phi = info.chi2 / jnp.maximum(info.count - jnp.size(grad), 1)
-        eps = jnp.finfo(grad.dtype).eps
-        floor = drop <= (16 * eps) ** 2 * info.size
+        floor = drop <= 1e8 * info.noise
         return step, jnp.sqrt(drop / jnp.maximum(phi, jnp.finfo(grad.dtype).tiny)), floor
 
 
