@@ -282,8 +282,8 @@ class Fit:
             ("Pearson chi2:", n(self.pearson_chi2, 2) if self.params.ndim == 1 else "NA"),
             ("Dispersion:", n(self.scale)), ("AIC:", n(self.aic, 2)),
         ]  # fmt: skip
-        title = "Generalized linear model" + (f": {self.formula.text}" if self.formula is not None else "")
-        return summary.Summary(title, facts, self._tables(), self._notes())
+        formula = "" if self.formula is None else self.formula.text
+        return summary.Summary("Generalized linear model", formula, facts, self._tables(), self._notes())
 
     def _tables(self):
         known = self.covariance is not None and (self._unscaled is not None or self._prepared is not None)

@@ -18,14 +18,16 @@ class Table:
 class Summary:
     """What `fit.summary()` returns: prints as text, shows as a table in a notebook."""
 
-    def __init__(self, title, facts, tables, notes):
-        self.title, self.facts, self.tables, self.notes = title, facts, tables, notes
+    def __init__(self, title, formula, facts, tables, notes):
+        self.title, self.formula, self.facts, self.tables, self.notes = title, formula, facts, tables, notes
 
     def __str__(self):
         parts = [self._facts_text(), *(_table_text(t) for t in self.tables)]
         width = max(len(line) for part in parts for line in part.splitlines())
         rule = "=" * width
-        head = self.title.center(width).rstrip()
+        head = "\n".join(
+            [self.title.center(width).rstrip(), *([_wrapped(self.formula, width)] if self.formula else [])]
+        )
         body = f"\n{rule}\n".join(parts)
         notes = "\n".join(_wrapped(n, width) for n in self.notes)
         return "\n".join([head, rule, body, rule] + ([notes] if notes else []))
@@ -45,7 +47,8 @@ class Summary:
     def _repr_html_(self):
         e = html.escape
         cells = "".join(f"<tr><th style='text-align:left'>{e(k)}</th><td>{e(v)}</td></tr>" for k, v in self.facts)
-        parts = [f"<h3>{e(self.title)}</h3>", f"<table>{cells}</table>"]
+        formula = [f"<p><code>{e(self.formula)}</code></p>"] if self.formula else []
+        parts = [f"<h3>{e(self.title)}</h3>", *formula, f"<table>{cells}</table>"]
         for t in self.tables:
             head = "".join(f"<th>{e(h)}</th>" for h in t.heads)
             rows = "".join(
