@@ -1,44 +1,20 @@
 """What a fit computes from its data when it is first asked for: covariance and null deviance."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jglm import irls, linalg
-from jglm.design import Dense
-from jglm.problem import Problem, describe_compiled, flatten_host
-
-_gram_compiled = jax.jit(lambda design, w: design.gram(w))
+from jglm.problem import Problem, flatten_host
 
 
 def unscaled_covariance(model, prepared, kept, coef):
     """(X'WX + P)^-1 of the kept columns at the optimum, by QR where X'WX would lose digits."""
     problem = Problem(model, prepared, kept)
     flat = flatten_host(coef[kept])
-    rows, _ = problem.look(flat)
-    score, expected = np.asarray(rows.score), np.asarray(rows.expected)
-    H, P = _information(problem, expected), problem.penalty_hessian(flat)
-    H = H if P is None else H + P
-    R = linalg.triangle_of(H)
-    if not linalg.well_conditioned(R):
-        A, _ = irls.weighted_design(problem.X, prepared.weight, score, expected)
-        R = linalg.triangle(A if P is None else np.vstack([A, linalg.root_of(P)]))
-    return linalg.inverse_from_triangle(R)
-
-
-def _information(problem, expected):
-    w = problem.prepared.weight
-    if expected.ndim == 1:
-        return np.asarray(_gram_compiled(Dense(jnp.asarray(problem.X)), w * expected))
-    k, p = expected.shape[1], problem.X.shape[1]
-    H = np.empty((k * p, k * p))
-    design = Dense(jnp.asarray(problem.X))
-    for i in range(k):
-        for j in range(i, k):
-            block = np.asarray(_gram_compiled(design, w * expected[:, i, j]))
-            H[i * p : (i + 1) * p, j * p : (j + 1) * p] = block
-            H[j * p : (j + 1) * p, i * p : (i + 1) * p] = block.T
-    return H
+    view = problem.derivatives(problem.lin(flat))
+    P = problem.penalty_hessian(flat)
+    return linalg.inverse_from_triangle(
+        irls.normal_equations(problem.X, prepared.weight, view.score, view.expected, P, flat)[0]
+    )
 
 
 def null_deviance(model, prepared, kept, coef):
@@ -52,14 +28,10 @@ def null_deviance(model, prepared, kept, coef):
 
     def look(constant):
         lin = offset + (constant if offset.ndim == 2 else constant[0])
-        p = prepared
-        rows, totals = describe_compiled(model, p.y, lin, w, p.size, p.power, problem.count)
-        score, expected = np.asarray(rows.score), np.asarray(rows.expected)
-        width = len(constant)
-        masked = np.where(w > 0, w, 0.0)
-        g = np.nansum(masked[:, None] * score.reshape(len(w), width), axis=0)
-        H = np.nansum(masked[:, None, None] * expected.reshape(len(w), width, width), axis=0)
-        return float(totals.deviance), g, H
+        view, width = problem.derivatives(lin), len(constant)
+        g = w @ view.score.reshape(len(w), width)
+        H = np.tensordot(w, view.expected.reshape(len(w), width, width), 1)
+        return float(problem.at(lin)[1].deviance), g, H
 
     here = np.zeros(model.width() or 1)
     if not constant_column(prepared):

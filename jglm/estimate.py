@@ -100,26 +100,18 @@ def by_irls(problem, start, tol, most):
     prepared, model = problem.prepared, problem.model
     P = problem.penalty_hessian(np.zeros(problem.X.shape[1] * problem.width))
 
-    def view(seen, penalized):
-        rows, totals = seen
-        part = lambda name: np.asarray(getattr(rows, name))
-        objective, loss = float(totals.deviance) / 2 + penalized, float(totals.loss) + penalized
-        return irls.View(objective, loss, part("score"), part("observed"), part("expected"))
-
     def look(flat):
-        return view(problem.look(flat), 0.0 if P is None else 0.5 * flat @ P @ flat)
+        return problem.derivatives(problem.lin(flat), 0.0 if P is None else 0.5 * flat @ P @ flat)
 
-    def phi_of(seen):
-        if model.family.dispersion == "fixed" or seen.score.ndim > 1:
+    def phi_of(view):
+        if model.family.dispersion == "fixed" or view.score.ndim > 1:
             return 1.0
-        on = prepared.weight > 0
-        chi2 = np.sum(prepared.weight[on] * seen.score[on] ** 2 / seen.expected[on])
-        # Far from the optimum Pearson's statistic alone can be so large that any distance looks small.
-        return min(chi2, 2 * seen.objective) / max(prepared.nobs - problem.X.shape[1], 1)
+        chi2 = np.divide(view.score**2, view.expected, out=np.zeros_like(view.score), where=prepared.weight > 0)
+        return float(np.dot(prepared.weight, chi2)) / max(prepared.nobs - problem.X.shape[1], 1)
 
     if start is None:
         lin = problem.start()
-        flat = irls.first_step(problem.X, prepared.weight, lin, prepared.offset, view(problem.at(lin), 0.0), P)
+        flat = irls.first_step(problem.X, prepared.weight, lin, prepared.offset, problem.derivatives(lin), P)
     else:
         flat = flatten_host(start)
     end = irls.iterate(problem.X, prepared.weight, flat, look, phi_of, P, tol, most)

@@ -17,11 +17,10 @@ WORK = 2e8
 
 @dataclass
 class View:
-    """The rows at some coefficients: the objective (half the deviance plus penalty, without cancellation), the loss,
-    d loss / d lin, its second derivative, and the expected information."""
+    """The rows at some coefficients: the objective (loss plus penalty), and per row d loss / d lin, its second
+    derivative and the expected information; 0 in rows of weight 0."""
 
     objective: float
-    loss: float
     score: np.ndarray
     observed: np.ndarray
     expected: np.ndarray
@@ -40,35 +39,59 @@ class Iterate:
     history: list = field(default_factory=list)
 
 
-def weighted_design(X, weight, score, expected, target=None):
+def normal_equations(X, weight, score, bend, penalty, flat):
+    """(R, Q'z, fit): R'R = X'WX + P, Q'z = -R'^-1 gradient, and the length of X flat in the metric of X'WX.
+
+    By Cholesky where its pivots show that squaring the condition number loses nothing, else by QR of sqrt(W) X.
+    """
+    w = weight if bend.ndim == 1 else weight[:, None, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        H = (linalg.gram if bend.ndim == 1 else linalg.gram_blocks)(X, w * bend)
+        fit = np.sqrt(max(flat @ H @ flat, 0.0))
+        R = linalg.triangle_of(H if penalty is None else H + penalty)
+    if R is not None and linalg.well_conditioned(R):
+        g = gradient(X, weight, score, penalty, flat)
+        return R, -np.linalg.solve(R.T, g), fit
+    A, z = weighted_design(X, weight, score, bend)
+    fit = np.linalg.norm(A @ flat)
+    if penalty is not None:
+        root = linalg.root_of(penalty)
+        A, z = np.vstack([A, root]), np.concatenate([z, -root @ flat])
+    p = A.shape[1]
+    R = linalg.triangle(np.column_stack([A, z]))
+    return R[:p, :p], R[:p, p], fit
+
+
+def gradient(X, weight, score, penalty, flat):
+    """Of the objective, flat, class by class."""
+    g = np.ravel((weight * score.T) @ X)
+    return g if penalty is None else g + penalty @ flat
+
+
+def weighted_design(X, weight, score, bend):
     """sqrt(W) X and the working residual of the Newton step: its least-squares problem min |A d - z|.
 
-    With `target` (the shape of score) the working response target - score / W instead. Scalar families: A (n, p).
-    With k columns of lin: A (n k, p k), class by class.
+    Scalar families: A (n, p). With k columns of lin: A (n k, p k), class by class.
     """
-    on = weight > 0
-    score = np.where(on if score.ndim == 1 else on[:, None], score, 0.0)
-    expected = np.where(on if score.ndim == 1 else on[:, None, None], expected, 0.0)
     if score.ndim == 1:
-        root = np.sqrt(weight * expected)
+        root = np.sqrt(weight * bend)
         z = -np.divide(weight * score, root, out=np.zeros_like(root), where=root > 0)
-        return root[:, None] * X, z if target is None else z + root * target
-    values, vectors = np.linalg.eigh(weight[:, None, None] * expected)
+        return root[:, None] * X, z
+    values, vectors = np.linalg.eigh(weight[:, None, None] * bend)
     root = np.sqrt(np.clip(values, 0.0, None))
     pushed = np.einsum("nij,ni->nj", vectors, weight[:, None] * score)
     z = -np.divide(pushed, root, out=np.zeros_like(root), where=root > 1e-150)
     n, k = score.shape
     factor = root[:, :, None] * vectors.transpose(0, 2, 1)
-    A = np.einsum("nab,nj->nabj", factor, X).reshape(n * k, k * X.shape[1])
-    if target is not None:
-        z = z + np.einsum("nab,nb->na", factor, target)
-    return A, z.reshape(n * k)
+    return np.einsum("nab,nj->nabj", factor, X).reshape(n * k, k * X.shape[1]), z.reshape(n * k)
 
 
 def first_step(X, weight, lin, offset, view, penalty):
-    """Coefficients of the first IRLS step, from rows at their own start `lin`."""
-    A, z = weighted_design(X, weight, view.score, view.expected, lin - offset)
-    R, projected = _least_squares(A, z, penalty, np.zeros(A.shape[1]))
+    """Coefficients of the first IRLS step, from rows at their own start `lin`: the loss is expanded about 0."""
+    own = lin - offset
+    push = view.expected * own if own.ndim == 1 else np.einsum("nij,nj->ni", view.expected, own)
+    origin = np.zeros(X.shape[1] * (1 if own.ndim == 1 else own.shape[1]))
+    R, projected, _ = normal_equations(X, weight, view.score - push, view.expected, penalty, origin)
     return linalg.solve_triangle(R, projected)
 
 
@@ -83,75 +106,77 @@ def iterate(X, weight, flat, look, phi_of, penalty, tol, most=100):
     here, before, history = look(flat), np.inf, []
     if not np.isfinite(here.objective) or not np.all(np.isfinite(flat)):
         return None
-    status, late = Status.MAX_ITER, np.zeros_like(flat)
+    status, late, fisher = Status.MAX_ITER, np.zeros_like(flat), None
     for _ in range(most):
-        R, projected, size = _newton(X, weight, here, penalty, flat)
-        length = np.linalg.norm(projected)
-        step, phi = linalg.solve_triangle(R, projected), phi_of(here)
+        R, projected, fit, fisher = _newton(X, weight, here, penalty, flat)
+        length, step, phi = np.linalg.norm(projected), linalg.solve_triangle(R, projected), phi_of(here)
         decrement = length / np.sqrt(phi) if phi > 0 else (0.0 if length == 0 else np.inf)
-        history.append((here.loss, float(np.max(np.abs(R.T @ projected)))))
+        history.append((here.objective, float(np.max(np.abs(np.dot(R.T, projected))))))
+        # Far from the optimum the dispersion can be so large that any distance looks small.
+        small = length**2 <= 1e-4 * (1 + abs(here.objective))
         # Where a small distance gets no smaller, only rounding is left.
-        idle = decrement < 1e-5 and decrement >= before
+        idle = (decrement < 1e-5 and decrement >= before) or length <= 4 * np.finfo(float).eps * fit
         before = decrement
-        if decrement <= tol or idle or length <= 4 * np.finfo(float).eps * size or not np.all(np.isfinite(step)):
+        if small and (decrement <= tol or idle):
             status = Status.CONVERGED if decrement <= tol else Status.FLOOR
-            status = status if np.all(np.isfinite(step)) else Status.STALLED
             break
-        if 1e-8 < decrement < 1e-5:
+        if not np.all(np.isfinite(step)):
+            status = Status.STALLED
+            break
+        if small and 1e-8 < decrement < 1e-5:
             late = step
         found = _search(look, flat, step, here, length)
+        if found is None and fisher is None:
+            found = _search(look, flat, *_fisher_step(X, weight, here, penalty, flat))
         if found is None:
-            R, projected = _fisher(X, weight, here, penalty, flat)
-            found = _search(look, flat, linalg.solve_triangle(R, projected), here, np.linalg.norm(projected))
-        if found is None:
-            near = decrement < 1e-5 or length <= 1e-10 * size
+            near = decrement < 1e-5 or length <= 1e-10 * fit
             status = Status.FLOOR if near else Status.STALLED
             break
         flat, here = found
-    if status.converged and np.all(np.isfinite(step)):
+        fisher = None
+    # One step more costs a pass, and gives digits where the distance is not far below tol, or X nearly collinear.
+    enough = decrement <= 1e-3 * tol and linalg.well_conditioned(R, 0.03)
+    if status.converged and np.all(np.isfinite(step)) and not enough:
         last = look(flat + step)
-        if np.isfinite(last.objective) and last.objective <= here.objective + 1e-8 * (abs(here.objective) + 1):
-            flat, here = flat + step, last
-    R, _ = _fisher(X, weight, here, penalty, flat)
-    return Iterate(flat, R, late, float(decrement), status, history)
+        if last.objective <= here.objective + _slack(here):
+            flat, here, fisher = flat + step, last, None
+    if fisher is None:
+        fisher = normal_equations(X, weight, here.score, here.expected, penalty, flat)[0]
+    return Iterate(flat, fisher, late, float(decrement), status, history)
 
 
 def _newton(X, weight, here, penalty, flat):
-    """(R, Q'z, length of the fit) of the Newton step: with the observed information where all of it together is
-    positive definite, else row by row the expected one where the observed is not positive."""
-    if here.score.ndim > 1:
-        A, z = weighted_design(X, weight, here.score, here.expected)
-        return *_least_squares(A, z, penalty, flat), np.linalg.norm(A @ flat)
-    bend = np.where(here.observed > 0, here.observed, here.expected)
-    A, z = weighted_design(X, weight, here.score, bend)
-    R, projected = _least_squares(A, z, penalty, flat)
+    """(R, Q'z, fit, R of the expected information or None) of the Newton step: with the observed information where all
+    of it together is positive definite, else row by row the expected one where the observed is not positive."""
+    same = here.score.ndim > 1 or np.array_equal(here.observed, here.expected)
+    if same:
+        found = normal_equations(X, weight, here.score, here.expected, penalty, flat)
+        return *found, found[0]
     if np.any(here.observed[weight > 0] <= 0):
-        H = X.T @ (np.where(weight > 0, weight * here.observed, 0.0)[:, None] * X)
+        H = linalg.gram(X, weight * here.observed)
         whole = linalg.triangle_of(H if penalty is None else H + penalty)
-        if whole is not None and linalg.well_conditioned(whole):
-            R, projected = whole, np.linalg.solve(whole.T, R.T @ projected)
-    return R, projected, np.linalg.norm(A @ flat)
+        if linalg.well_conditioned(whole):
+            g = gradient(X, weight, here.score, penalty, flat)
+            return whole, -np.linalg.solve(whole.T, g), np.sqrt(max(flat @ H @ flat, 0.0)), None
+    bend = np.where(here.observed > 0, here.observed, here.expected)
+    return *normal_equations(X, weight, here.score, bend, penalty, flat), None
 
 
-def _fisher(X, weight, here, penalty, flat):
-    """(R, Q'z) of the Fisher scoring step."""
-    A, z = weighted_design(X, weight, here.score, here.expected)
-    return _least_squares(A, z, penalty, flat)
+def _fisher_step(X, weight, here, penalty, flat):
+    """(step, View, length) of Fisher scoring, for where Newton's step leads nowhere."""
+    R, projected, _ = normal_equations(X, weight, here.score, here.expected, penalty, flat)
+    return linalg.solve_triangle(R, projected), here, np.linalg.norm(projected)
 
 
 def _search(look, flat, step, here, length):
     """(coefficients, View) at the first of the halved steps that lowers the objective enough, or None."""
-    slack = 1e-10 * (abs(here.objective) + 1)
     for share in 0.5 ** np.arange(30):
         view = look(flat + share * step)
-        if np.isfinite(view.objective) and view.objective <= here.objective - 1e-4 * share * length**2 + slack:
+        if view.objective <= here.objective - 1e-4 * share * length**2 + _slack(here):
             return flat + share * step, view
     return None
 
 
-def _least_squares(A, z, penalty, flat):
-    """(R, Q'z) of the step with the penalty's rows below: they pull towards 0."""
-    if penalty is not None:
-        root = linalg.root_of(penalty)
-        A, z = np.vstack([A, root]), np.concatenate([z, -root @ flat])
-    return linalg.least_squares(A, z)
+def _slack(here):
+    """What rounding may add to an objective; NaN compares false, so it never passes."""
+    return 1e-10 * (abs(here.objective) + 1)

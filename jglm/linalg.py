@@ -69,20 +69,35 @@ def triangle_of(H):
         return None
 
 
-def well_conditioned(R):
+def gram(X, w, rows=16384):
+    """X' diag(w) X over blocks of rows that stay in cache, for w of either sign."""
+    total = np.zeros((X.shape[1], X.shape[1]))
+    root = np.sqrt(w) if np.all(w >= 0) else None
+    for i in range(0, len(X), rows):
+        part = slice(i, i + rows)
+        if root is not None:
+            A = X[part] * root[part, None]
+            total += A.T @ A  # BLAS sees that it is symmetric and does half the work
+        else:
+            total += (X[part] * w[part, None]).T @ X[part]
+    return total
+
+
+def gram_blocks(X, W):
+    """X' W X for W (n, k, k): (k p, k p), class by class."""
+    k, p = W.shape[1], X.shape[1]
+    H = np.empty((k * p, k * p))
+    for i in range(k):
+        for j in range(i, k):
+            block = gram(X, W[:, i, j])
+            H[i * p : (i + 1) * p, j * p : (j + 1) * p] = block
+            H[j * p : (j + 1) * p, i * p : (i + 1) * p] = block.T
+    return H
+
+
+def well_conditioned(R, pivot=1e-3):
     """Whether a Cholesky factor of A'A is as good as the R of A: forming A'A squares the condition number."""
-    return R is not None and np.min(np.abs(np.diagonal(R)) / np.linalg.norm(R, axis=0), initial=1.0) > 1e-3
-
-
-def least_squares(A, z):
-    """(R, Q'z) with R'R = A'A: by Cholesky, five times cheaper, where that is as good, else by QR."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        R = triangle_of(A.T @ A)
-    if R is not None and well_conditioned(R):
-        return R, np.linalg.solve(R.T, A.T @ z)
-    p = A.shape[1]
-    R = triangle(np.column_stack([A, z]))
-    return R[:p, :p], R[:p, p]
+    return R is not None and np.min(np.abs(np.diagonal(R)) / np.linalg.norm(R, axis=0), initial=1.0) > pivot
 
 
 def root_of(curvature):

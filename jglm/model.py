@@ -242,14 +242,13 @@ def start_of_rows(model, y, weight):
 # --------------------------------------------------------------------------- every row, for inference
 @record
 class Rows:
-    """What each row looks like at some lin: eta and mu (mean of T(y)), `score` dl / d lin, `observed`
-    (second derivative) and `expected` information, `slope` d mu / d lin and `variance` a'' (for a
+    """What each row looks like at some lin: eta and mu (mean of T(y)), `score` dl / d lin, `expected`
+    information, `slope` d mu / d lin and `variance` a'' (for a
     scalar family, else None), the unit `deviance`."""
 
     eta: Any
     mu: Any
     score: Any
-    observed: Any
     expected: Any
     slope: Any
     variance: Any
@@ -258,12 +257,21 @@ class Rows:
 
 @record
 class Totals:
-    """Weighted sums over rows of positive weight: the loss, the deviance, Pearson's chi2, and the log-likelihood."""
+    """Weighted sums over rows of positive weight: the deviance, Pearson's chi2, and the log-likelihood."""
 
-    loss: Any
     deviance: Any
     chi2: Any
     llf: Any
+
+
+def row_derivatives(model, y, lin, weight):
+    """(loss, score, observed, expected) of all rows, without terms of y alone; 0 in rows of weight 0, and a loss of NaN
+    where lin leaves the domain."""
+    on = weight > 0
+    t = statistics(model, Data(None, y, weight, None))
+    loss, *derivatives = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
+    loss = jnp.where(in_domain(model, lin), loss, jnp.nan)
+    return tuple(mask(on, v, 0.0) for v in (loss, *derivatives))
 
 
 def describe(model, y, lin, weight, size, power, count):
@@ -276,7 +284,7 @@ def describe(model, y, lin, weight, size, power, count):
     t = statistics(model, Data(None, y, weight, None))
     eta = jax.vmap(lambda v: model.link.eta(family, v))(lin)
     mu = jax.vmap(jax.grad(family.a))(eta)
-    loss, score, observed, expected = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
+    _, score, _, expected = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
     unit = jax.vmap(family.deviance_one)(t, eta)
     total = lambda v: jnp.sum(jnp.where(on, weight * v, 0.0))
     deviance = jnp.where(jnp.all(in_domain(model, lin) | ~on), total(unit), jnp.nan)
@@ -292,4 +300,4 @@ def describe(model, y, lin, weight, size, power, count):
         safe = jnp.where(on, size, 1.0)
         log_prob = jax.vmap(family.log_prob_one)(y, eta, phi / safe)
         llf = jnp.sum(jnp.where(on, power * log_prob, 0.0))
-    return Rows(eta, mu, score, observed, expected, slope, variance, unit), Totals(total(loss), deviance, chi2, llf)
+    return Rows(eta, mu, score, expected, slope, variance, unit), Totals(deviance, chi2, llf)

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import irls
-from jglm.model import Unknowns, describe, start_of_rows
+from jglm.model import Unknowns, describe, row_derivatives, start_of_rows
 
 describe_compiled = jax.jit(describe)
 _start_compiled = jax.jit(start_of_rows)
+_derivatives_compiled = jax.jit(row_derivatives)
 
 
 def flatten_host(coef):
@@ -51,9 +52,19 @@ class Problem:
         p = self.prepared
         return describe_compiled(self.model, p.y, lin, p.weight, p.size, p.power, self.count)
 
+    def lin(self, flat):
+        """The linear predictor at flat coefficients, offset included."""
+        return self.X @ self.shape(flat) + self.prepared.offset
+
+    def derivatives(self, lin, penalized=0.0):
+        """The View of IRLS at a linear predictor: loss, score, observed and expected information of the rows."""
+        p = self.prepared
+        loss, *rest = (np.asarray(v) for v in _derivatives_compiled(self.model, p.y, lin, p.weight))
+        return irls.View(float(p.weight @ loss) + penalized, *rest)
+
     def look(self, flat):
         """(Rows, Totals) at flat coefficients."""
-        return self.at(self.X @ self.shape(flat) + self.prepared.offset)
+        return self.at(self.lin(flat))
 
     def start(self):
         """The rows' own linear predictors to begin at."""

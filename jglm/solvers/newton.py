@@ -84,7 +84,7 @@ class Newton:
             Query(unflatten(target, trial), None, ask), point, jnp.where(accept, value, state.value),
             keep(grad, state.grad), step, length, keep(grad @ step, state.slope),
             jnp.where(accept, decrement, state.decrement), jnp.where(accept, near, state.near),
-            jnp.where(accept & (decrement < 1e-5) & (decrement > 1e-8), step, state.late), blend, status,
+            jnp.where(accept & small & (decrement < 1e-5) & (decrement > 1e-8), step, state.late), blend, status,
         )  # fmt: skip
 
     def _accept(self, state, value, grad, noise):
