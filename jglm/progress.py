@@ -1,5 +1,6 @@
 """A progress bar for fits that take longer than a second."""
 
+import math
 import time
 
 
@@ -16,7 +17,8 @@ class Progress:
             from tqdm import tqdm
 
             self.bar = tqdm(total=self.total, desc="jglm", unit="pass", initial=i - 1, leave=False)
-        self.bar.set_postfix_str(f"objective {value:.6g}, {decrement:.1e} from the optimum")
+        if math.isfinite(decrement):
+            self.bar.set_postfix_str(f"objective {value:.6g}, {decrement:.1e} from the optimum")
         self.bar.update(i - self.bar.n)
 
     def close(self):
