@@ -46,22 +46,27 @@ class Summary:
 
     def _repr_html_(self):
         e = html.escape
-        cells = "".join(f"<tr><th style='text-align:left'>{e(k)}</th><td>{e(v)}</td></tr>" for k, v in self.facts)
-        formula = [f"<p><code>{e(self.formula)}</code></p>"] if self.formula else []
-        parts = [f"<h3>{e(self.title)}</h3>", *formula, f"<table>{cells}</table>"]
+        half = (len(self.facts) + 1) // 2
+        pairs = [*zip(self.facts[:half], [*self.facts[half:], ("", "")], strict=False)]
+        facts = "".join("<tr>" + "".join(_head(k) + _cell(v) for k, v in pair) + "</tr>" for pair in pairs)
+        parts = [f"<h3>{e(self.title)}</h3>"]
+        parts += [f"<p><code>{e(self.formula)}</code></p>"] if self.formula else []
+        parts.append(f"<table>{facts}</table>")
         for t in self.tables:
-            head = "".join(f"<th>{e(h)}</th>" for h in t.heads)
-            rows = "".join(
-                "<tr>"
-                + f"<th style='text-align:left'>{e(r[0])}</th>"
-                + "".join(f"<td>{e(c)}</td>" for c in r[1:])
-                + "</tr>"
-                for r in t.rows
-            )
+            head = "".join(f"<th style='text-align:right'>{e(h)}</th>" for h in t.heads)
+            rows = "".join("<tr>" + _head(r[0]) + "".join(map(_cell, r[1:])) + "</tr>" for r in t.rows)
             caption = f"<caption>{e(t.title)}</caption>" if t.title else ""
             parts.append(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
         parts += [f"<p>{e(n)}</p>" for n in self.notes]
         return "<div class='jglm-summary'>" + "".join(parts) + "</div>"
+
+
+def _head(text):
+    return f"<th style='text-align:left'>{html.escape(text)}</th>"
+
+
+def _cell(text):
+    return f"<td style='text-align:right;padding-left:1em'>{html.escape(text)}</td>"
 
 
 def _wrapped(text, width):
