@@ -62,7 +62,7 @@ class Summary:
 
 
 def _head(text):
-    return f"<th style='text-align:left'>{html.escape(text)}</th>"
+    return f"<th style='text-align:left;padding-left:1em'>{html.escape(text)}</th>"
 
 
 def _cell(text):
