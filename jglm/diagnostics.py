@@ -20,16 +20,11 @@ def residuals(kind, t, rows, weight):
             return np.sign(error) * np.sqrt(weight * rows.deviance)
         return error / rows.slope
     if kind == "pearson":
-        own = np.diagonal(_variance(rows), axis1=1, axis2=2)
+        own = np.diagonal(rows.variance, axis1=1, axis2=2)
         return np.sqrt(weight)[:, None] * error / np.sqrt(own)
     if kind == "deviance":
         return np.sqrt(weight * rows.deviance)
     return -np.einsum("nij,nj->ni", np.linalg.pinv(rows.expected), rows.score)
-
-
-def _variance(rows):
-    """The variance of T(y) of a softmax family from its mean: diag(mu) - mu mu'."""
-    return np.eye(rows.mu.shape[1]) * rows.mu[:, None, :] - rows.mu[:, :, None] * rows.mu[:, None, :]
 
 
 def recession(X, late, p, threshold=1e-2):

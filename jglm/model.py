@@ -242,9 +242,8 @@ def start_of_rows(model, y, weight):
 # --------------------------------------------------------------------------- every row, for inference
 @record
 class Rows:
-    """What each row looks like at some lin: eta and mu (mean of T(y)), `score` dl / d lin, `expected`
-    information, `slope` d mu / d lin and `variance` a'' (for a
-    scalar family, else None), the unit `deviance`."""
+    """What each row looks like at some lin: eta and mu (mean of T(y)), `score` dl / d lin, `expected` information,
+    `slope` d mu / d lin (for a scalar family, else None), `variance` a'' and the unit `deviance`."""
 
     eta: Any
     mu: Any
@@ -288,11 +287,10 @@ def describe(model, y, lin, weight, size, power, count):
     unit = jax.vmap(family.deviance_one)(t, eta)
     total = lambda v: jnp.sum(jnp.where(on, weight * v, 0.0))
     deviance = jnp.where(jnp.all(in_domain(model, lin) | ~on), total(unit), jnp.nan)
-    slope = variance = None
+    slope, variance = None, jax.vmap(jax.hessian(family.a))(eta)
     chi2 = jnp.zeros_like(deviance)
     if family.dim is None:
         slope = jax.vmap(jax.grad(lambda v: model.link.mean(family, v)))(lin)
-        variance = jax.vmap(jax.hessian(family.a))(eta)
         chi2 = total((t - mu) ** 2 / variance)
     llf = jnp.full_like(deviance, jnp.nan)
     if family.has_density:

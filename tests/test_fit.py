@@ -130,7 +130,9 @@ def test_classes_as_labels_one_hot_and_soft():
     ]
     assert by_label.residuals().shape == (N, 3)
     assert np.isclose(np.sum(by_label.residuals(kind="deviance") ** 2), by_label.deviance)
-    assert by_label.residuals(kind="pearson").shape == (N, 3)
+    mu = by_label.predict()
+    pearson = (one_hot - mu) / np.sqrt(mu * (1 - mu))
+    np.testing.assert_allclose(by_label.residuals(kind="pearson"), pearson, rtol=1e-9)
     assert list(by_label.table().index.get_level_values(0).unique()) == ["mid", "top"]
 
 
