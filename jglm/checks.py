@@ -33,7 +33,7 @@ def to_numpy(what, values):
     return array
 
 
-def numbers(what, values, n=None, shape=None):
+def numbers(what, values, n=None, shape=None) -> np.ndarray:
     """A finite float64 array; of n rows, or of `shape`, where given.
 
     Raises TypeError for text, ValueError for NaN, infinities and lengths that differ.
@@ -47,7 +47,7 @@ def numbers(what, values, n=None, shape=None):
     return array
 
 
-def floats(what, values):
+def floats(what, values) -> np.ndarray:
     """A float64 array in which NaN may stand; TypeError for text, dates and complex numbers."""
     array = to_numpy(what, values)
     if array.dtype == object or array.dtype.kind in "USmMV":
@@ -59,6 +59,8 @@ def floats(what, values):
             ) from None
     if array.dtype.kind == "c":
         raise TypeError(f"{what} holds complex numbers; it must be real")
+    if array.dtype == object:  # pandas' NA has no float of its own
+        array = np.asarray([np.nan if type(v).__name__ == "NAType" else v for v in array.ravel()]).reshape(array.shape)
     return array.astype(np.float64, copy=False)
 
 
@@ -85,19 +87,14 @@ def refuse(what, bad, kind, remedy):
 def in_support(family, y, on):
     """ValueError where a y (of a row that counts) lies outside the support of the family; whether all are on its
     lattice, where it has one."""
-    support = family.support
-    value = y if y.ndim == 1 else np.where(on[:, None], y, 0.5)
-    rows = np.where(on, value, support.low if support.low_in else 0.5) if y.ndim == 1 else value
-    inside = support._replace(step=0.0).holds(rows) | (~on if y.ndim == 1 else False)
-    needs = support.describe() if support.step == 0 else support._replace(step=0.0).describe()
-    if support.low == 0.0 and np.all(rows[~inside] < 0):
-        kind = "negative"
-    elif np.all(rows[~inside] == 0):
+    support, counts = family.support, on if y.ndim == 1 else on[:, None]
+    interval = support._replace(step=0.0)
+    outside = counts & ~interval.holds(y)
+    kind, other = "impossible", "another family"
+    if support.low == 0.0 and np.all(y[outside] < 0):
+        kind, other = "negative", "family='gaussian'"
+    elif np.all(y[outside] == 0):
         kind = "zero"
-    else:
-        kind = "impossible"
-    remedy = f"family {family.name!r} needs {needs}; drop those rows or use another family"
-    if kind == "negative":
-        remedy = f"family {family.name!r} needs {needs}; drop those rows or use family='gaussian'"
-    refuse("y", ~inside, kind, remedy)
-    return bool(np.all(support.holds(rows) | (~on if y.ndim == 1 else False)))
+    remedy = f"family {family.name!r} needs {interval.describe()}; drop those rows or use {other}"
+    refuse("y", outside, kind, remedy)
+    return bool(np.all(support.holds(y) | ~counts))

@@ -65,9 +65,10 @@ def _fit_parser(commands):
 def main(argv=None):
     """Run the command line; returns the exit code."""
     arguments = parser().parse_args(argv)
-    warnings.showwarning = lambda message, *_: print(f"jglm: warning: {message}", file=sys.stderr)
     try:
-        return COMMANDS[arguments.command](arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: print(f"jglm: warning: {message}", file=sys.stderr)
+            return COMMANDS[arguments.command](arguments)
     except BrokenPipeError:
         sys.stderr.close()
         return 0

@@ -106,6 +106,11 @@ def test_missing_labels():
         fit(y=["a", "b", None, *THREE[3:]], family="categorical")
 
 
+def test_nas_of_pandas_are_missing_values():
+    with refused(r"^weights has 1 NaN or infinite value \(first: row 0\)"):
+        fit(weights=np.array([pd.NA, *[1.0] * (N - 1)], dtype=object))
+
+
 def test_masked_arrays_are_missing_values():
     with refused("^X has .*(masked|NaN)"):
         fit(np.ma.masked_array(X, mask=X > 1))
