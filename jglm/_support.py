@@ -31,12 +31,14 @@ class Support(NamedTuple):
 
     def describe(self):
         """In words, to follow 'needs'."""
-        if self.step and self.low == 0 and self.step == 1:
-            return "y = 0 or 1" if self.high == 1 else "whole numbers y >= 0" if self.high == INF else str(self)
+        if self.step == 1 and self.low == 0 and self.high == 1:
+            return "y = 0 or 1"
+        if self.step == 1 and np.isfinite(self.low) and self.high == INF:
+            return f"whole numbers y >= {self.low:g}"
         if self.step:
             return f"y on a lattice of span {self.step:g} from {self.low:g} to {self.high:g}"
         if np.isfinite(self.low) and np.isfinite(self.high):
-            return f"{self.low:g} {_le(self.low_in)} y {_le(self.high_in)} {self.high:g}"
+            return f"{self.low:.6g} {_le(self.low_in)} y {_le(self.high_in)} {self.high:.6g}"
         if np.isfinite(self.low):
             return f"y {'>=' if self.low_in else '>'} {self.low:g}"
         return "finite y" if self.high == INF else f"y {_le(self.high_in)} {self.high:g}"

@@ -7,14 +7,14 @@ from jglm import checks, deferred, frames, io, modelfile, resolve
 from jglm import data as arrays
 from jglm import estimate as estimation
 from jglm.formula import Formula
-from jglm.results import COVARIANCES, Fit
+from jglm.results import COVARIANCES, DISPERSIONS, Fit
 
 DTYPES = ("float64", "float32")
 
 
 def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
         penalty=None, intercept=True, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None, names=None,
-        covariance="model", progress=None):  # fmt: skip
+        covariance="model", precision=None, dispersion=None, progress=None):  # fmt: skip
     """Fit a generalized linear model to arrays by maximum likelihood.
 
     Minimizes sum_i w_i (a(eta_i) - T(y_i)·eta_i) + penalty(coef) with lin = X coef + offset.
@@ -39,7 +39,11 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
         dtype: "float64", or "float32" to store X in half the memory.
         start: (p,) or (p, k) coefficients to begin at, the intercept's first.
         names: p names for the columns of X; a frame brings its own.
-        covariance: "model" (expected information, computed when wanted) or None.
+        covariance: "model" (expected information, computed when wanted), "joint" (observed information of coefficients
+            and family parameters together) or None.
+        precision: (n, q) design with its own constant column, on the log scale, for the second parameter of families
+            that have one (beta, dirichlet by mean and precision, gaussian and gamma by mean and dispersion).
+        dispersion: "pearson" (the default), "deviance" or "ml": how phi is estimated where it is not fixed.
         progress: True, False, or None: a bar once the fit takes longer than a second.
 
     Returns a `Fit`. Raises ValueError or TypeError for input that cannot be; warns of separation, of a fit that did
@@ -52,20 +56,21 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
     """
     checks.choice("covariance", covariance, COVARIANCES)
     checks.choice("dtype", dtype, DTYPES)
+    checks.choice("dispersion", dispersion, (None, *DISPERSIONS))
     tol = _positive("tol", tol)
     with jax.enable_x64(True):
         family = resolve.family(family)
         link = resolve.link(family, link, penalty)
         prepared, family = arrays.prepare(
             X, y, family, link, weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure,
-            trials=trials, intercept=intercept, names=names,
+            trials=trials, intercept=intercept, names=names, precision=precision,
         )  # fmt: skip
-        return _fit(prepared, family, link, penalty, weight_kind, covariance, dict(
+        return _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, dict(
             solver=solver, tol=tol, max_iter=checks.whole("max_iter", max_iter), dtype=dtype, start=start,
             progress=progress))  # fmt: skip
 
 
-def _fit(prepared, family, link, penalty, weight_kind, covariance, options, **kept):
+def _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, options, **kept):
     if penalty is not None and not hasattr(penalty, "value"):
         raise TypeError(f"penalty is a {type(penalty).__name__}; it must be one of jglm.penalties, such as ridge(1.0)")
     width = link.width(family)
@@ -77,10 +82,15 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, options, **ke
         raise ValueError("offset must have a column per class")
     found = estimation.estimate(prepared, family, link, penalty, **options)
     estimation.warn_about(found, prepared)
+    # A closed likelihood at R's dispersion is there already; others are computed when asked for.
+    known = family.has_density and (family.dispersion == "fixed" or family.plug_in == "deviance")
+    phi = family.free and dict(family.free).get("phi")
     return Fit(
         model=found.model, params=found.coef, names=prepared.names, levels=prepared.levels,
-        intercept=prepared.intercept, kept=found.kept,
-        deviance=found.deviance, llf=found.llf, pearson_chi2=found.chi2, nobs=prepared.nobs,
+        intercept=prepared.intercept, kept=found.kept, free=family.free, nuisance=found.nuisance,
+        dispersion=dispersion or ("ml" if phi else "pearson"), _llf=found.llf if known and dispersion != "ml" else None,
+        _phi=float(phi.value(found.nuisance["phi"][0])) if phi else None,
+        deviance=found.deviance, pearson_chi2=found.chi2, nobs=prepared.nobs,
         status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver, covariance=covariance,
         weight_kind=weight_kind, has_offset=prepared.has_offset, has_constant=deferred.constant_column(prepared),
         separated=found.separated, _prepared=prepared, _unscaled=found.unscaled, **kept,
@@ -89,7 +99,7 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, options, **ke
 
 def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
         penalty=None, intercept=None, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None,
-        covariance="model", progress=None, functions=None):  # fmt: skip
+        covariance="model", precision=None, dispersion=None, progress=None, functions=None):  # fmt: skip
     """Fit a formula to a data frame: `jglm.glm("visits ~ age + C(plan)", data, family="poisson")`.
 
     Args:
@@ -99,22 +109,29 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
         data: pandas, Polars, Arrow or a dict of columns. Rows with a missing value in a column of the model are
             dropped and counted (`fit.n_dropped`), as in R; text and categorical columns become factors.
         weights, offset, exposure, trials: arrays of the frame's length, or names of its columns.
+        precision: a design of the frame's length, or a formula such as "~ z1 + z2".
 
     All else as in `jglm.fit`.
     """
     checks.choice("covariance", covariance, COVARIANCES)
     checks.choice("dtype", dtype, DTYPES)
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
+    checks.choice("dispersion", dispersion, (None, *DISPERSIONS))
     tol = _positive("tol", tol)
     if intercept is not None:
         raise ValueError("a formula says itself whether there is an intercept: write 'y ~ x - 1' for none")
     with jax.enable_x64(True):
         family = resolve.family(family)
         link = resolve.link(family, link, penalty)
-        parsed = Formula(formula, functions)
-        given = dict(weights=weights, offset=offset, exposure=exposure, trials=trials)
+        parsed = Formula(formula, functions, intercept=not family.has_cutpoints)
+        second = Formula(precision, functions, one_sided=True) if isinstance(precision, str) else None
+        given = dict(weights=weights, offset=offset, exposure=exposure, trials=trials,
+                     precision=precision if second is None else None)  # fmt: skip
         columns = {k: v for k, v in given.items() if isinstance(v, str)}
-        frame, given, dropped = _rows(parsed, data, given, columns)
+        also = [] if second is None else second.right_variables
+        frame, given, dropped = _rows(parsed, data, given, columns, also)
+        if second is not None:
+            given["precision"] = second.fit(frame)[0]
         X, shift = parsed.fit(frame)
         if shift is not None:
             given["offset"] = shift if given["offset"] is None else given["offset"] + shift
@@ -123,15 +140,16 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
         prepared, family = arrays.prepare(
             X, parsed.y(frame), family, link, weight_kind=weight_kind, intercept=False, names=parsed.names, **given,
         )  # fmt: skip
-        return _fit(prepared, family, link, penalty, weight_kind, covariance, dict(
+        return _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, dict(
             solver=solver, tol=tol, max_iter=checks.whole("max_iter", max_iter), dtype=dtype, start=start,
             progress=progress),
-            formula=parsed, columns=columns, n_dropped=dropped)  # fmt: skip
+            formula=parsed, columns=columns, n_dropped=dropped, precision=second,
+            precision_names=[] if second is None else second.names)  # fmt: skip
 
 
-def _rows(parsed, data, given, columns):
+def _rows(parsed, data, given, columns, also=()):
     """The frame of the formula's columns and the arrays beside it, without rows that miss a value."""
-    needed = list(dict.fromkeys([*parsed.variables, *columns.values()]))
+    needed = list(dict.fromkeys([*parsed.variables, *columns.values(), *also]))
     frame = frames.to_pandas(data, needed)
     if len(frame) == 0:
         raise ValueError("data has no rows; a fit needs data")

@@ -12,6 +12,8 @@ import warnings
 EXAMPLES = """examples:
   jglm fit policies.parquet "claims ~ age + C(region)" --family poisson --exposure years --out model.jglm
   jglm fit trials.csv "cbind ~ dose" --family binomial --trials n --link probit
+  jglm fit losses.csv "cost ~ C(zone)" --family tweedie --dispersion ml
+  jglm fit signs.csv "y ~ x" --a "log(cosh(eta))" --out model.jglm
   jglm predict model.jglm new.csv --out predicted.csv
   jglm summary model.jglm
 """
@@ -48,10 +50,19 @@ def _fit_parser(commands):
     )
     fit.add_argument("data", metavar="DATA", help="CSV (also .csv.gz), Parquet or Feather")
     fit.add_argument("formula", metavar="FORMULA", help='such as "y ~ x + C(group)"')
-    fit.add_argument("--family", required=True, help="see 'jglm families'; negative_binomial(2.5) takes its r")
+    which = fit.add_mutually_exclusive_group(required=True)
+    which.add_argument("--family", help="see 'jglm families'; negative_binomial(2.5), tweedie(1.6), quasi(mu^2) take "
+                       "their parameter, which is estimated where it is left out")  # fmt: skip
+    which.add_argument("--a", metavar="TEXT", help='a family of your own by its log-partition, such as "log1p(exp(eta))"'
+                       "; read as arithmetic, never run as code")  # fmt: skip
+    fit.add_argument("--domain", nargs=2, type=float, metavar=("LOW", "HIGH"), help="with --a: where it is finite")
+    fit.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="with --a: other names in it")
     fit.add_argument("--link", help="default: the family's own; power(0.5) takes its exponent")
     for name in ("weights", "offset", "exposure", "trials"):
         fit.add_argument(f"--{name}", metavar="COLUMN", help=f"the column that holds the {name}")
+    fit.add_argument("--precision", metavar="FORMULA", help='a formula "~ z" for the precision or dispersion of families '
+                     "that have one (beta, gaussian_mean_dispersion, …)")  # fmt: skip
+    fit.add_argument("--dispersion", choices=["pearson", "deviance", "ml"], help="how phi is estimated (pearson)")
     fit.add_argument("--weight-kind", default="prior", choices=["prior", "frequency"])
     fit.add_argument("--ridge", type=float, metavar="S", help="a ridge penalty: S / 2 times the squared coefficients")
     fit.add_argument("--tol", type=float, default=1e-8, help="distance to the optimum in standard errors (1e-8)")
@@ -87,9 +98,9 @@ def fit(arguments):
     frame = files.read(arguments.data)
     penalty = None if arguments.ridge is None else jglm.penalties.ridge(arguments.ridge)
     found = jglm.glm(
-        arguments.formula, frame, family=_family(arguments.family), link=arguments.link, weights=arguments.weights,
+        arguments.formula, frame, family=_family(arguments), link=arguments.link, weights=arguments.weights,
         offset=arguments.offset, exposure=arguments.exposure, trials=arguments.trials,
-        weight_kind=arguments.weight_kind, penalty=penalty, tol=arguments.tol, max_iter=arguments.max_iter,
+        weight_kind=arguments.weight_kind, precision=arguments.precision, dispersion=arguments.dispersion, penalty=penalty, tol=arguments.tol, max_iter=arguments.max_iter,
         dtype=arguments.dtype, progress=False if arguments.quiet else None,
     )  # fmt: skip
     if arguments.out:
@@ -98,31 +109,61 @@ def fit(arguments):
     return 0 if found.converged else 1
 
 
-def _family(text):
-    """A family from its name, or name(number) for one that has a parameter."""
+def _family(arguments):
+    """The family of --family or --a."""
+    if arguments.a is None:
+        if arguments.param or arguments.domain:
+            raise ValueError("--param and --domain go with --a; write negative_binomial(2.5) for a named family")
+        return _named(arguments.family)
+    from jglm.family import Family
+
+    params = {}
+    for text in arguments.param:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--param {text!r}: write it as NAME=VALUE")
+        params[name.strip()] = _number(value, f"--param {text!r}")
+    options = {} if arguments.domain is None else {"domain": tuple(arguments.domain)}
+    return Family.parse(arguments.a, params=params, **options)
+
+
+def _named(text):
+    """A family from its name, or name(parameter): a number, or text as in quasi(mu^2)."""
     name, bracket, inner = text.partition("(")
     if not bracket:
         return text
     from jglm import families
 
-    factory = families.catalogue().get(name.strip().lower())
+    name = name.strip().lower().replace("-", "_")
+    factory = families.catalogue().get(name)
     if factory is None or isinstance(factory, families.Family) or not inner.endswith(")"):
         raise ValueError(f"family {text!r} cannot be read; write a name such as poisson, or negative_binomial(2.5)")
+    inner = inner[:-1].strip()
+    if name == "quasi" or inner == "estimate":
+        return factory(inner)
+    number = _number(inner, f"family {text!r}")
+    return factory(int(number) if name in ("categorical", "multinomial", "ordinal", "dirichlet") else number)
+
+
+def _number(text, where):
     try:
-        number = float(inner[:-1])
+        return float(text)
     except ValueError:
-        raise ValueError(f"family {text!r}: {inner[:-1]!r} is not a number") from None
-    return factory(int(number) if name.strip() == "categorical" else number)
+        raise ValueError(f"{where}: {text!r} is not a number") from None
 
 
 def as_json(found):
     """The result of a fit as plain values; what is not a number is null."""
+    import numpy as np
+
     clean = lambda v: None if v != v else float(v)
     listed = lambda a: [clean(v) if getattr(v, "ndim", 0) == 0 else [clean(u) for u in v] for v in a]
     keys = ("deviance", "null_deviance", "llf", "aic", "bic", "scale", "pearson_chi2", "nobs", "df_resid", "df_model")
     return {
         "family": found.family.name, "link": found.link.name, "names": list(found.names),
         "params": listed(found.params), "bse": listed(found.bse), "pvalues": listed(found.pvalues),
+        "family_params": {k: listed(np.atleast_1d(v)) for k, v in found.family_params.items()},
+        "family_params_se": {k: listed(np.atleast_1d(v)) for k, v in found.family_params_se.items()},
         "converged": bool(found.converged), "n_iter": int(found.n_iter), "aliased": found.aliased,
         "n_dropped": found.n_dropped, **{k: clean(getattr(found, k)) for k in keys},
     }  # fmt: skip
@@ -163,15 +204,18 @@ def summary(arguments):
 def list_families(arguments):
     from jglm import families, links
 
-    print(f"{'family':<20}{'y':<34}{'default link':<16}dispersion")
+    takes = {"label": "labels", "proportion": "successes of trials, or proportions", "counts": "counts in k classes",
+             "shares": "k shares that sum to 1"}  # fmt: skip
+    print(f"{'family':<38}{'y':<38}{'default link':<14}dispersion")
     for name, made in families.catalogue().items():
-        family = made if isinstance(made, families.Family) else made(r=1.0) if name == "negative_binomial" else made()
-        takes = {"label": "two labels" if family.dim is None else "labels, one-hot or soft labels",
-                 "proportion": "successes of trials, or proportions"}  # fmt: skip
+        family = made if isinstance(made, families.Family) else made()
         shown = takes.get(family.response, family.support.describe())
-        called = f"{name}(r)" if family.params else name
-        print(f"{called:<20}{shown:<34}{links.default(family).name:<16}{family.dispersion}")
-    print(f"\nlinks: {', '.join(links.NAMES)}, power(q)")
+        shown = "two labels" if family.response == "label" and family.dim is None else shown
+        called = f"{name}({', '.join(family.params)})" if family.params else name
+        kind = "no likelihood" if family.density == "none" else family.dispersion
+        print(f"{called:<38}{shown:<38}{links.default(family).name:<14}{kind}")
+    print("\nParameters in brackets are estimated unless given, as in negative_binomial(2.5).")
+    print(f"links: {', '.join(links.NAMES)}, power(q)")
     return 0
 
 

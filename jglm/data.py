@@ -1,11 +1,12 @@
 """Arrays in: X, y, weights, offsets checked and put where the solver wants them."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, response
+from jglm import checks, linalg, response
 from jglm.design import Dense
 from jglm.model import Data
 
@@ -26,10 +27,11 @@ class Prepared:
     intercept: bool
     nobs: float
     has_offset: bool
+    designs: dict = field(default_factory=dict)  # of the family's regressed parameter, by its name
 
-    def device(self, dtype):
-        """The same for the solver: X in `dtype`."""
-        return Data(Dense(self.X.astype(dtype, copy=False)), self.y, self.weight, self.offset)
+    def device(self, X, dtype):
+        """The same for the solver, with (some columns of) X in `dtype`."""
+        return Data(Dense(jnp.asarray(X, dtype)), self.y, self.weight, self.offset, self.size, self.designs)
 
 
 def matrix(X, names=None):
@@ -124,7 +126,21 @@ def with_intercept(X, names):
     return whole, ["Intercept", *names]
 
 
-def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trials, intercept, names):
+def precision_design(family, precision, n):
+    """{name: Z (n, q)} of the family's regressed parameter, {} where none is given (a constant)."""
+    if precision is None:
+        return {}
+    if family.regressed is None:
+        raise ValueError(f"precision= is for families with a second linear predictor, such as beta; the family is "
+                         f"{family.name!r}")  # fmt: skip
+    Z = checks.numbers("precision", precision, n)
+    Z = Z[:, None] if Z.ndim == 1 else Z
+    if linalg.find_independent(Z, np.ones(n)).sum() < Z.shape[1]:
+        raise ValueError("the columns of precision= are linearly dependent; drop some")
+    return {family.regressed: Z}
+
+
+def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trials, intercept, names, precision=None):
     """(Prepared, family with its number of classes) from what the user gave; raises as described in `checks`."""
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
     X, names = matrix(X, names)
@@ -136,19 +152,19 @@ def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trial
     weight, size, power = likelihood_weights(family, w, encoded.size, weight_kind)
     if not np.any(weight > 0):
         raise ValueError("no row has a positive weight and trials; nothing is left to fit")
-    if family.response != "label" and not checks.in_support(family, encoded.y, weight > 0):
+    if family.response in ("value", "proportion") and not checks.in_support(family, encoded.y, weight > 0):
         warnings.warn(
             f"y has values that are not whole numbers; family {family.name!r} is one of counts: the fit is a "
             "quasi-likelihood one, and llf and aic are not those of a distribution", UserWarning, stacklevel=4,
         )  # fmt: skip
     shift = offsets(offset, exposure, n, link.width(family))
-    if intercept:
+    if intercept and not family.has_cutpoints:
         X, names = with_intercept(X, names)
     elif X.shape[1] == 0:
         raise ValueError("X has no columns and intercept=False; there is nothing to estimate")
     nobs = float(np.sum(power[weight > 0])) if weight_kind == "frequency" else float(np.sum(weight > 0))
     prepared = Prepared(
-        X, encoded.y, weight, size, power, shift, names, encoded.levels, bool(intercept), nobs,
-        offset is not None or exposure is not None,
+        X, encoded.y, weight, size, power, shift, names, encoded.levels, bool(intercept) and not family.has_cutpoints,
+        nobs, offset is not None or exposure is not None, precision_design(family, precision, n),
     )  # fmt: skip
     return prepared, family

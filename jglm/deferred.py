@@ -1,9 +1,71 @@
-"""What a fit computes from its data when it is first asked for: covariance and null deviance."""
+"""What a fit computes from its data when it is first asked for: covariances, dispersion, log-likelihood, null
+deviance."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jglm import irls, linalg
+from jglm import density, irls, joint, linalg
+from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
+
+
+def joint_covariance(model, free, prepared, kept, coef, nuisance):
+    """(covariance of all unknowns by their observed information, that of the free parameters alone with the
+    coefficients held fixed)."""
+    problem = Problem(Model(model.family.replace(free=free), model.link, model.penalty), prepared, kept)
+    unknowns = Unknowns(jnp.asarray(coef[kept]), {k: jnp.asarray(v) for k, v in nuisance.items()})
+    H = joint.information(problem, unknowns)
+    size = coef[kept].size
+    return joint.inverse(H), joint.inverse(H[size:, size:])
+
+
+# --------------------------------------------------------------------------- the likelihood
+def log_likelihood(model, prepared, kept, coef, phi=None):
+    """(log-likelihood, dispersion it is taken at): phi where that is known, 1 where it is fixed, else its maximum
+    likelihood estimate. By the density from a alone where the family has no closed form."""
+    problem = Problem(model, prepared, kept)
+    lin = problem.lin(flatten_host(coef[kept]))
+    rows, totals = problem.at(lin)
+    family, on = model.family, prepared.weight > 0
+    phi = 1.0 if family.dispersion == "fixed" else phi
+    guess = float(totals.deviance) / problem.count if phi is None else phi
+    y = np.where(on if prepared.y.ndim == 1 else on[:, None], prepared.y, prepared.y[np.argmax(on)])
+    method = None if family.has_density else density.choose(family, guess, y[on])
+    args = family, y, np.asarray(rows.eta), np.where(on, prepared.size, 1.0), np.where(on, prepared.power, 0.0), method
+    if phi is None:
+        phi = _most_likely(lambda u: [float(v) for v in _llf_slopes(*args, u)], np.log(guess))
+    return float(_llf_compiled(*args, np.log(phi))), phi
+
+
+def _llf(family, y, eta, size, power, method, log_phi):
+    one = lambda y, eta, s: family.log_prob_one(y, eta, jnp.exp(log_phi) / s, method)
+    return jnp.sum(jnp.where(power > 0, power * jax.vmap(one)(y, eta, size), 0.0))
+
+
+_llf_compiled = jax.jit(_llf, static_argnums=5)
+_slope = jax.grad(_llf, argnums=6)
+_llf_slopes = jax.jit(lambda *args: (_llf(*args), _slope(*args), jax.grad(_slope, argnums=6)(*args)), static_argnums=5)
+
+
+def _most_likely(look, u):
+    """The maximum of a function of one variable by Newton's method, halving steps that do not rise."""
+    value, slope, bend = look(u)
+    for _ in range(100):
+        step = float(np.clip(-slope / bend if bend < 0 else np.sign(slope), -2.0, 2.0))
+        for share in 0.5 ** np.arange(30):
+            after = look(u + share * step)
+            if np.isfinite(after[0]) and after[0] >= value - 1e-13 * (1 + abs(value)):
+                break
+        else:
+            break
+        u, (value, slope, bend) = u + share * step, after
+        if abs(share * step) < 1e-11:
+            break
+    return float(np.exp(u))
+
+
+# --------------------------------------------------------------------------- covariance and null deviance
 
 
 def unscaled_covariance(model, prepared, kept, coef):
@@ -21,8 +83,10 @@ def null_deviance(model, prepared, kept, coef):
     """Deviance of the offset with an intercept, fitted or a column equal to 1; without one, of the offset alone.
 
     Fisher scoring for the one constant (k of them), from the average of the fitted linear predictors, which is valid
-    since the domain is convex.
+    since the domain is convex. NaN for families whose free parameters belong to the mean's map.
     """
+    if model.family.parametrize_ is not None:
+        return float("nan")
     problem = Problem(model, prepared, kept)
     w, offset = prepared.weight, prepared.offset
 

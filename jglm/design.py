@@ -80,3 +80,8 @@ def gram_blocks(design, w):
     blocks = lax.map(one, (rows, columns))
     whole = jnp.zeros((k, k, p, p), blocks.dtype).at[rows, columns].set(blocks).at[columns, rows].set(blocks)
     return whole.transpose(0, 2, 1, 3).reshape(k * p, k * p)
+
+
+def cross(design, w, Z):
+    """X' diag(w) Z for a small matrix Z (n, q): (p, q)."""
+    return design.rmatvec(w[:, None] * Z)

@@ -30,14 +30,27 @@ class Solution:
 
 
 def zeros(model, data):
-    """The unknowns at 0."""
+    """The unknowns at coef 0; free parameters without a design where the family has them, else at 0 too."""
     p, k = data.X.shape[1], model.width()
     dtype = jnp.result_type(data.weight, float) if not hasattr(data.weight, "dtype") else data.weight.dtype
-    return Unknowns(jnp.zeros((p,) if k is None else (p, k), dtype), {})
+    return Unknowns(jnp.zeros((p,) if k is None else (p, k), dtype), dict(_free_zeros(model.family, data, dtype)))
+
+
+def _free_zeros(family, data, dtype):
+    for name, free in family.free:
+        Z = (data.designs or {}).get(name)
+        if Z is not None:
+            yield name, jnp.zeros(Z.shape[1], dtype)
+        elif free.size > 1:
+            yield name, jnp.asarray(free.grid()[0], dtype)
+        else:
+            yield name, jnp.reshape(free.free(jnp.asarray(family.params.get(name, 1.0), dtype)), (1,))
 
 
 def _begin(model, data, solver, start):
-    return solver.init(model, zeros(model, data) if start is None else start, start is not None)
+    # With free parameters there is no start of the rows' own to expand about.
+    given = start is not None or bool(model.family.free)
+    return solver.init(model, zeros(model, data) if start is None else start, given)
 
 
 def _run(model, data, solver, start):

@@ -1,16 +1,15 @@
 """From checked data to an optimum and its statistics: the one place where solver and inference meet."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, diagnostics, irls, linalg, penalties
-from jglm.design import Dense
+from jglm import checks, diagnostics, irls, joint, linalg, penalties
 from jglm.drivers import run_compiled, solve_on_host
-from jglm.model import Data, Model, Unknowns
+from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
 from jglm.progress import Progress
 from jglm.solvers import Gradient, Newton, Status
@@ -38,11 +37,13 @@ class Estimate:
     solver: str
     separated: list
     at_edge: bool
+    nuisance: dict
 
 
 @dataclass
 class Found:
-    """The end of the iterations: flat coefficients, the last step at a small distance, the R factor if there is one."""
+    """The end of the iterations: flat coefficients, the last step at a small distance, the R factor if there is one,
+    and the free parameters on their free scale."""
 
     flat: np.ndarray
     late: np.ndarray
@@ -50,6 +51,7 @@ class Found:
     status: Status
     history: np.ndarray
     solver: str
+    nuisance: dict = field(default_factory=dict)
 
 
 def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, start, progress):
@@ -64,7 +66,11 @@ def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, s
         raise ValueError("every column of X is zero in the rows of positive weight; there is nothing to estimate")
     problem = Problem(Model(family, link, penalty), prepared, kept, dtype)
     start = None if start is None else start[kept]
-    found = _iterate(problem, solver, tol, max_iter, dtype, start, progress)
+    options = dict(solver=solver, max_iter=max_iter, dtype=dtype, progress=progress)
+    if family.free:
+        found = _jointly(problem, start, tol, options)
+    else:
+        found = _iterate(problem, start=start, tol=tol, **options)
     if found.status == Status.INVALID_START:
         raise ValueError(f"family {family.name!r} with link {link.name!r}: {found.status.message}")
     return _statistics(problem, found)
@@ -74,13 +80,34 @@ def _unpenalized(prepared):
     return int(prepared.intercept or prepared.names[:1] == ["Intercept"])
 
 
+def _jointly(problem, start, tol, options):
+    """Coefficients and free parameters together, by Newton in JAX."""
+    _check_solver(options["solver"])
+    rough = dict(solver="auto", max_iter=None, dtype="float64", progress=False)
+
+    def fit_scalar(model):
+        found = _iterate(problem.with_model(model), start=None, tol=1e-3, **rough)
+        return problem.shape(found.flat)
+
+    solver = options["solver"]
+    record = Newton(tol, options["max_iter"] or 200) if isinstance(solver, str) else solver
+    unknowns = joint.begin(problem, start, fit_scalar)
+    found = by_solver(problem, record, options["dtype"], unknowns, options["progress"])
+    joint.warn_of_limits(problem.model.family, problem.prepared, found.nuisance)
+    return found
+
+
+def _check_solver(solver):
+    if isinstance(solver, str):
+        checks.choice("solver", solver, NAMES)
+    elif not hasattr(solver, "step"):
+        raise TypeError(f"solver must be a name or a record of jglm.solvers; it is {type(solver).__name__}")
+
+
 def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
     """Small designs by IRLS on the host; others, and where that finds no way, by Newton in JAX."""
     most = 100 if max_iter is None else max_iter
-    if isinstance(solver, str):
-        checks.choice("solver", solver, NAMES)
-    if not isinstance(solver, str) and not hasattr(solver, "step"):
-        raise TypeError(f"solver must be a name or a record of jglm.solvers; it is {type(solver).__name__}")
+    _check_solver(solver)
     if solver == "irls" or (solver == "auto" and problem.small):
         found = by_irls(problem, start, tol, most)
         if found is not None and (found.status.converged or found.status == Status.MAX_ITER):
@@ -122,9 +149,8 @@ def by_irls(problem, start, tol, most):
 
 def by_solver(problem, solver, dtype, start, progress):
     """A solver of jglm.solvers, in the traced loop or, where it takes longer, in the host loop with a progress bar."""
-    prepared = problem.prepared
-    data = Data(Dense(jnp.asarray(problem.X, dtype)), prepared.y, prepared.weight, prepared.offset)
-    if start is not None:
+    data = problem.device(dtype)
+    if start is not None and not isinstance(start, Unknowns):
         start = Unknowns(jnp.asarray(start, jnp.float64), {})
     if (progress is None and problem.X.size * problem.width <= HOST_ELEMENTS) or isinstance(solver, Gradient):
         solution = run_compiled(problem.model, data, solver, start)
@@ -138,14 +164,18 @@ def by_solver(problem, solver, dtype, start, progress):
     solution = jax.tree.map(np.asarray, solution)
     seen = np.asarray(solution.history)[: int(solution.n_iter)]
     flat, status = flatten_host(solution.coef), Status(int(solution.status))
-    return Found(flat, np.asarray(solution.late), None, status, seen, type(solver).__name__.lower())
+    return Found(flat, np.asarray(solution.late), None, status, seen, type(solver).__name__.lower(), solution.nuisance)
 
 
 def _statistics(problem, found):
+    """What a fit is made of. Where free parameters change the density, those of the family at their values."""
+    free = problem.model.family.free
+    if free:
+        problem = at_values(problem, found.nuisance)
     model = problem.model
     rows, totals = problem.look(found.flat)
     separated = []
-    if found.status.converged and model.penalty is None and found.solver != "gradient":
+    if found.status.converged and model.penalty is None and found.solver != "gradient" and not free:
         on = problem.prepared.weight > 0
         columns = diagnostics.recession(problem.X[on], found.late, problem.X.shape[1])
         names = np.array(problem.prepared.names, dtype=object)[problem.kept]
@@ -155,12 +185,25 @@ def _statistics(problem, found):
         model, problem.whole(found.flat), problem.kept, unscaled,
         float(totals.deviance), float(totals.chi2), float(totals.llf), found.status, len(found.history), found.history,
         found.solver, separated, not found.status.converged and _at_edge(model.family, np.asarray(rows.mu)),
+        found.nuisance,
     )  # fmt: skip
+
+
+def at_values(problem, nuisance):
+    """The problem with the free parameters at their values: fixed in the family, or per row where eta takes them."""
+    model, prepared = problem.model, problem.prepared
+    if model.family.parametrize_ is not None:
+        other = problem.with_model(model)
+        other.values = joint.per_row(model.family, prepared.designs, nuisance, len(prepared.y))
+        return other
+    values = {name: joint.value_of(free, nuisance[name]) for name, free in model.family.free}
+    params = {k: values.get(k, v) for k, v in model.family.params.items()}
+    return problem.with_model(Model(model.family.replace(params=params, free=()), model.link, model.penalty))
 
 
 def _at_edge(family, mu):
     """Whether a fitted mean (nearly) leaves the range of means: with some links the maximum lies on that boundary."""
-    if mu.ndim > 1:
+    if mu.ndim > 1 or family.T_ is not None:
         return False
     low, high = family.support.low, family.support.high
     reach = high - low if np.isfinite(high - low) else max(float(np.mean(np.abs(mu - low))), 1e-300)

@@ -15,19 +15,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import _invert
+from jglm import _invert, density, expression
 from jglm._record import fn, record, strong
 from jglm._support import NAMED, Support, find_support
+from jglm.parameters import as_free
 
 _NODES, _WEIGHTS = (np.array(v) for v in np.polynomial.legendre.leggauss(8))
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 
-RESPONSES = ("value", "label", "proportion")
+RESPONSES = ("value", "label", "proportion", "counts", "shares")
 
 
 @record(static=(
-    "name", "a_", "domain", "dim", "T_", "support_", "natural_", "log_b_", "log_saturated_", "default_link",
-    "dispersion", "response", "prior_weights",
+    "name", "a_", "domain", "dim", "T_", "support_", "natural_", "log_b_", "log_saturated_", "moments_", "sampler_",
+    "parametrize_", "default_link", "dispersion", "response", "prior_weights", "vector_y", "scalar_lin", "free",
+    "density", "plug_in", "companion", "like", "made",
 ))  # fmt: skip
 class Family:
     """The exponential family with log-partition `a`.
@@ -36,7 +38,7 @@ class Family:
         name: what it is called.
         a: the log-partition of ONE observation, () -> () or (k,) -> (), written with `jax.numpy`; `a(eta)` or
             `a(eta, **params)`. It should be convex; a stable form pays.
-        domain: (low, high), where a is finite.
+        domain: (low, high), where a is finite; for a vector eta of every entry, or one pair for each.
         dim: None for a scalar eta, else its length k (-1: found from the data).
         T: the sufficient statistic of one observation, () -> () or (k,); by default y itself.
         support: where y may lie: "real", "positive", "nonnegative", "unit_interval", "boolean",
@@ -49,9 +51,23 @@ class Family:
         default_link: name of the link used when none is given; by default canonical where eta may be any real,
             else "log".
         dispersion: "fixed" (phi = 1) or "estimated".
-        response: how users write y: "value", "label" (two or k classes) or "proportion" (successes of trials).
+        response: how users write y: "value", "label" (two or k classes), "proportion" (successes of trials), "counts"
+            (in k classes) or "shares" (k parts of a whole).
         prior_weights: what a prior weight w does to the likelihood: "likelihood" (log density times w) or
             "dispersion" (phi / w). R does the latter for the normal and the binomial.
+        moments: where T(y) is not y: `moments(eta, **params)` -> (mean, variance) of y itself.
+        sampler: one draw in closed form, `sampler(key, eta, phi, **params)`; by default the quantile of a uniform.
+        free: parameters to estimate together with the coefficients, {name: (low, high)}: names of `params` (whose
+            values are where the search begins) or "phi"; with `parametrize`, names that it takes.
+        parametrize: `parametrize(mean, lin, **free)` -> eta, for a vector eta that comes from a linear predictor and
+            the free parameters; `mean` is the link's inverse.
+        vector_y, scalar_lin: whether y is a vector and lin a scalar although eta is a vector; by default y is one where
+            there is no T, and lin one where there is no parametrize.
+        density: how log_prob is computed without a closed form: one of `density.METHODS`, "none" for a family without
+            a distribution (quasi-likelihood); by default chosen by trying.
+        plug_in: the dispersion that the log-likelihood of a fit is taken at, "deviance" (deviance / n) or "ml".
+        companion: name of the scalar family whose fit gives the first coefficients where there are free parameters.
+        like: name of the family whose stable link compositions are this one's too.
 
     All methods broadcast, keep the caller's dtype and are safe under jit, vmap and grad. For a vector eta the last
     axis of eta, mu and T(y) has length k.
@@ -71,15 +87,27 @@ class Family:
     natural_: Callable | None
     log_b_: Callable | None
     log_saturated_: Callable | None
+    moments_: Callable | None
+    sampler_: Callable | None
+    parametrize_: Callable | None
     default_link: str | None
     dispersion: str
     response: str
     prior_weights: str
+    vector_y: bool
+    scalar_lin: bool
+    free: tuple
+    density: str | None
+    plug_in: str
+    companion: str | None
+    like: str
+    made: tuple | None
     params: dict
 
     def __init__(self, name, a, *, domain=(-np.inf, np.inf), dim=None, T=None, support=None, params=None,
-                 natural=None, log_b=None, log_saturated=None, default_link=None, dispersion="fixed",
-                 response="value", prior_weights="likelihood"):  # fmt: skip
+                 natural=None, log_b=None, log_saturated=None, moments=None, sampler=None, parametrize=None,
+                 default_link=None, dispersion="fixed", response="value", prior_weights="likelihood", free=None,
+                 vector_y=None, scalar_lin=None, density=None, plug_in="ml", companion=None, like=None):  # fmt: skip
         if not callable(a):
             raise TypeError(f"a must be a function of eta, such as jnp.exp; it is {type(a).__name__}")
         if dispersion not in ("fixed", "estimated"):
@@ -88,27 +116,74 @@ class Family:
             raise ValueError(f"response is {response!r}; it must be one of {RESPONSES}")
         if isinstance(support, str) and support not in NAMED:
             raise ValueError(f"support is {support!r}; it must be one of {sorted(NAMED)} or (low, high, step)")
-        low, high = (float(v) for v in domain)
-        if not low < high:
+        domain = tuple(tuple(map(float, v)) if np.ndim(v) else float(v) for v in domain)
+        if not all(low < high for low, high in ([domain] if np.ndim(domain) == 1 else domain)):
             raise ValueError(f"domain is {domain!r}; it must be (low, high) with low < high")
         given = dict(
-            name=str(name), a_=fn(a), domain=(low, high), dim=dim, T_=fn(T),
+            name=str(name), a_=fn(a), domain=domain, dim=dim, T_=fn(T),
             support_=tuple(map(float, support)) if support is not None and not isinstance(support, str) else support,
-            natural_=fn(natural), log_b_=fn(log_b), log_saturated_=fn(log_saturated), default_link=default_link,
-            dispersion=dispersion, response=response, prior_weights=prior_weights,
+            natural_=fn(natural), log_b_=fn(log_b), log_saturated_=fn(log_saturated), moments_=fn(moments),
+            sampler_=fn(sampler), parametrize_=fn(parametrize), default_link=default_link, dispersion=dispersion,
+            response=response, prior_weights=prior_weights, free=as_free(free),
+            vector_y=(dim is not None and T is None) if vector_y is None else vector_y,
+            scalar_lin=(dim is None or parametrize is not None) if scalar_lin is None else scalar_lin,
+            density=density, plug_in=plug_in, companion=companion, like=like or str(name), made=None,
             params={k: strong(v) for k, v in (params or {}).items()},
         )  # fmt: skip
         self.__dict__.update(given)
+        unknown = [k for k, _ in self.free if k != "phi" and k not in self.params and parametrize is None]
+        if unknown:
+            raise ValueError(f"free: {unknown[0]!r} is no parameter of the family; params are {sorted(self.params)}")
+
+    @staticmethod
+    def parse(text, name=None, params=None, **options):
+        """The family whose log-partition is written as text, such as "log1p(exp(eta))" or "-r * log(1 - exp(eta))".
+
+        Args:
+            text: arithmetic over exp, log, sqrt, gammaln and the like (see `jglm.expression`); a vector eta is written
+                eta[0], eta[1], … Nothing in it is executed.
+            name: what the family is called, by default the text.
+            params: {name: value} of the other names in the text.
+            options: plain values as for `Family`: domain, support, dispersion, default_link, …
+
+        Raises ValueError for text outside the grammar and for parameters without a value.
+
+        >>> family = Family.parse("log(cosh(eta))")
+        >>> round(float(family.mean(0.5)), 6)
+        0.462117
+        """
+        a, params = expression.parse(text), params or {}
+        if sorted(a.parameters) != sorted(params):
+            raise ValueError(f"a(eta) = {text}: its parameters are {list(a.parameters)}, params= names "
+                             f"{sorted(params)}; they must be the same")  # fmt: skip
+        plain = {k: v if np.ndim(v) == 0 else tuple(v) for k, v in options.items()}
+        made = ("parse", (("text", text), ("name", name), *plain.items()))
+        return Family(name or text, a.function(), dim=a.dim, params=params, **options).replace(made=made)
 
     def __repr__(self):
         inner = "".join(f", {k}={float(v):g}" for k, v in self.params.items() if np.ndim(v) == 0 and _concrete(v))
         return f"Family({self.name!r}{inner})"
 
     def replace(self, **changes):
-        """The same family with other `name`, `dim` or `params`."""
+        """The same family with other fields, such as `name`, `dim`, `params` or `default_link`."""
         new = object.__new__(Family)
         new.__dict__.update(self.__dict__, **changes)
         return new
+
+    @property
+    def has_cutpoints(self):
+        """Whether free cutpoints take the place of an intercept."""
+        return any(free.size != 1 for _, free in self.free)
+
+    @property
+    def regressed(self):
+        """The free parameter that may have a design of its own, or None."""
+        return next((name for name, free in self.free if free.regressed), None)
+
+    def with_dim(self, k):
+        """The family of classes with its number k of them."""
+        free = tuple((n, f._replace(size=k - 1) if f.size != 1 else f) for n, f in self.free)
+        return self.replace(dim=k, free=free)
 
     # ------------------------------------------------------------------ of one observation
     def a(self, eta):
@@ -152,21 +227,25 @@ class Family:
         integral = 2 * jnp.sum(weights * jax.vmap(bend)(nodes))
         return jnp.where(close, integral, jnp.maximum(direct, 0.0))
 
-    def log_prob_one(self, y, eta, phi):
-        """log density (or probability) of one y."""
+    def log_prob_one(self, y, eta, phi, method=None, smooth=False):
+        """log density (or probability) of one y.
+
+        `method` is the `density.Method` without a closed form, by default the chosen one; `smooth` asks for the form
+        that may be differentiated in params.
+        """
         params = {k: jnp.asarray(v, eta.dtype) for k, v in self.params.items()}
         t = self.statistic(y)
-        if self.log_saturated_ is not None:
+        if self.log_saturated_ is not None and not (smooth and self.log_b_ is not None):
             unit = self.deviance_one(t, eta)  # at a perfect fit 0, and phi may be 0 too
             return self.log_saturated_(y, phi, **params) - jnp.where(unit > 0, unit / (2 * phi), 0.0)
         if self.log_b_ is not None:
             return self.log_b_(y, phi, **params) - self.loss_one(t, eta) / phi
-        raise ValueError(f"family {self.name!r} has no closed base measure: give Family(..., log_b=...)")
+        return density.log_prob_one(self, y, eta, phi, method or self.density_method())
 
     @property
     def has_density(self):
         """Whether log_prob has a closed form."""
-        return self.log_b_ is not None or self.log_saturated_ is not None
+        return (self.log_b_ is not None or self.log_saturated_ is not None) and self.density != "none"
 
     # ------------------------------------------------------------------ broadcast
     def _each(self, one, ins, out="()"):
@@ -209,7 +288,7 @@ class Family:
 
     @property
     def _y(self):
-        return "k" if self.T_ is None else "1"
+        return "k" if self.vector_y else "1"
 
     # ------------------------------------------------------------------ facts
     @property
@@ -224,8 +303,17 @@ class Family:
 
     def center(self, dtype):
         """A natural parameter well inside the domain, () or (k,)."""
+        if np.ndim(self.domain) == 2:
+            return jnp.stack([_invert.interior(d, dtype) for d in self.domain])
         point = _invert.interior(self.domain, dtype)
         return point if self.dim is None else jnp.broadcast_to(point, (self.dim,))
+
+    def inside(self, eta):
+        """Whether the natural parameter of one observation is in the domain of a."""
+        low, high = np.asarray(self.domain).T
+        if np.all(np.isinf(low)) and np.all(np.isinf(high)):
+            return jnp.ones((), bool)
+        return jnp.all((eta > jnp.asarray(low, eta.dtype)) & (eta < jnp.asarray(high, eta.dtype)))
 
 
 def _real(x):
@@ -249,7 +337,8 @@ def _concrete(v):
 def _natural(family, mu):
     if family.dim is None:
         return _invert.solve_increasing(jax.grad(family.a), mu, family.domain)
-    return _invert.solve_convex(family.a, mu, family.center(mu.dtype))
+    convex = lambda eta: jnp.where(family.inside(eta), family.a(eta), jnp.inf)
+    return _invert.solve_convex(convex, mu, family.center(mu.dtype))
 
 
 @_natural.defjvp

@@ -16,19 +16,22 @@ from jglm import checks, grammar
 class Formula:
     """A formula with the state of its transforms and the levels of its factors, ready for new data.
 
-    Attributes: text, names (columns of the design), response (text of the left-hand side).
+    Attributes: text, names (columns of the design), response (text of the left-hand side), intercept (whether a
+    constant of the formula stays in the design), one_sided ("~ z": a design without a response).
     """
 
-    def __init__(self, text, functions=None):
-        self.text, self.functions = text, dict(functions or {})
+    def __init__(self, text, functions=None, intercept=True, one_sided=False):
+        self.text, self.functions, self.intercept, self.one_sided = text, dict(functions or {}), intercept, one_sided
         grammar.check(text, self.functions)
         parsed = _parse(text)
         lhs, self.rhs = getattr(parsed, "lhs", None), getattr(parsed, "rhs", parsed)
-        if lhs is None:
+        if lhs is None and not one_sided:
             raise ValueError(f"formula {text!r} has no response; write it as 'y ~ x + z'")
+        if lhs is not None and one_sided:
+            raise ValueError(f"formula {text!r} has a response; a design alone is written '~ x + z'")
         self.lhs, self.response = lhs, str(text).split("~")[0].strip()
         self.right_variables = self._variables_of(self.rhs)
-        self.variables = sorted({*self._variables_of(lhs), *self.right_variables})
+        self.variables = sorted({*(() if one_sided else self._variables_of(lhs)), *self.right_variables})
         self.spec: Any = None
         self.names: list = []
 
@@ -46,12 +49,15 @@ class Formula:
         return self._split(self._materialize(copy.deepcopy(self.spec), self._with_known_levels(frame)))
 
     def y(self, frame):
-        """The response: a plain column as it is, an expression as numbers (n,) or (n, q)."""
+        """The response: a plain column as it is, an expression as numbers (n,), several as a frame (n, q)."""
         terms = list(self.lhs)
         if len(terms) == 1 and len(terms[0].factors) == 1 and terms[0].factors[0].eval_method.value == "lookup":
             return frame[terms[0].factors[0].expr]
-        values = np.asarray(self._materialize(self.lhs, frame), float)
-        return values[:, 0] if values.shape[1] == 1 else values
+        import pandas
+
+        matrix = self._materialize(self.lhs, frame)
+        values = np.asarray(matrix, float)
+        return values[:, 0] if values.shape[1] == 1 else pandas.DataFrame(values, columns=list(matrix.columns))
 
     def _variables_of(self, side):
         return sorted(set().union(*(_variables(f, self.functions) for f in _factors(side))))
@@ -82,7 +88,7 @@ class Formula:
         for j, name in enumerate(names):
             checks.refuse(f"column {name!r} of the formula", ~np.isfinite(values[:, j]), "NaN or infinite",
                           "drop those rows or change the transform")  # fmt: skip
-        keep = [j for j, o in enumerate(is_offset) if not o]
+        keep = [j for j, o in enumerate(is_offset) if not o and (self.intercept or names[j] != "Intercept")]
         self.names = [names[j] for j in keep]
         offset = values[:, is_offset].sum(axis=1) if any(is_offset) else None
         return np.ascontiguousarray(values[:, keep]), offset
@@ -109,6 +115,8 @@ class Formula:
         return {
             "text": self.text,
             "names": self.names,
+            "intercept": self.intercept,
+            "one_sided": self.one_sided,
             "functions": sorted(f for f in self.functions if re.search(rf"\b{re.escape(f)}\s*\(", self.text)),
             "transforms": encode(dict(self.spec.transform_state)),
             "levels": encode({k: list(v["categories"]) for k, (_, v) in states if "categories" in v}),
@@ -124,7 +132,7 @@ class Formula:
         from formulaic import ModelSpec
         from formulaic.parser.types import Factor
 
-        new = cls(state["text"], functions)
+        new = cls(state["text"], functions, bool(state.get("intercept", True)), bool(state.get("one_sided", False)))
         levels = decode(state["levels"])
         factors = {f.expr for term in new.rhs for f in term.factors}
         if not set(levels) <= factors or not all(isinstance(v, list) for v in levels.values()):

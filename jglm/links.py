@@ -29,7 +29,7 @@ class Link:
             `inverse(lin)` or `inverse(lin, **params)`. None where eta is given for every family.
         params: numbers that it takes, traced.
         natural: {family name: lin -> eta}, called with the family's params; "*" stands for every family.
-        forward: mu -> lin in closed form; by default `inverse` is inverted numerically.
+        forward: mu -> lin in closed form; by default `inverse` is inverted numerically. Without an inverse, eta -> lin.
         columns: columns of lin for a family with k natural parameters, where not k: -1 means k - 1.
 
     >>> import jax.numpy as jnp
@@ -60,11 +60,15 @@ class Link:
 
     def _stable(self, family):
         named: dict[str, Any] = dict(self.natural_)
-        return named.get(family.name, named.get("*"))
+        return named.get(family.like, named.get("*"))
+
+    def gives_natural(self, family):
+        """Whether it has a form lin -> eta of its own for the family."""
+        return self._stable(family) is not None
 
     def without(self, family):
         """The same link without its stable form for that family's name: for another family of the same name."""
-        kept = {k: f for k, f in self.natural_ if k != family.name}
+        kept = {k: f for k, f in self.natural_ if k != family.like}
         return Link(self.name, self.inverse_, self.params, kept, self.forward_, self.columns)
 
     def eta(self, family, lin):
@@ -84,20 +88,25 @@ class Link:
         lin = jnp.asarray(lin, jnp.result_type(float, lin))
         return jax.grad(family.a)(self.eta(family, lin)) if self.inverse_ is None else self.response(lin)
 
+    def curve(self, family):
+        """lin -> mean, for a family whose eta is made of the mean and free parameters; the softmax for classes."""
+        return self.response if self.inverse_ is not None else lambda lin: jax.nn.softmax(self.eta(family, lin))
+
     def linear(self, family, mu):
         """lin of one observation with that mean, mu -> lin; NaN where there is none."""
+        if self.inverse_ is None:
+            eta = family.natural_one(mu)
+            return eta if self.forward_ is None else self.forward_(eta)
         if self.forward_ is not None:
             return self.forward_(mu, **{k: jnp.asarray(v, mu.dtype) for k, v in self.params.items()})
-        if self.inverse_ is None:
-            return family.natural_one(mu)
         whole = (-np.inf, np.inf)
         rising = self.response(jnp.ones_like(mu)) > self.response(-jnp.ones_like(mu))
         sign = jnp.where(rising, 1.0, -1.0).astype(mu.dtype)
         return _invert.solve_increasing(lambda lin: sign * self.response(lin), sign * mu, whole)
 
     def width(self, family):
-        """Columns of lin: None for a scalar family."""
-        return None if family.dim is None else family.dim + self.columns
+        """Columns of lin: None where it is a scalar."""
+        return None if family.scalar_lin else family.dim + self.columns
 
 
 def _same(lin, **_):
@@ -136,7 +145,16 @@ log = Link(
         "inverse_gaussian": lambda lin: -jnp.exp(-2 * lin) / 2,
         "negative_binomial": lambda lin, r: -softplus(jnp.log(r) - lin),
         "geometric": lambda lin: -softplus(-lin),
+        "tweedie": lambda lin, power: jnp.exp((1 - power) * lin) / (1 - power),
         **_both(_log_bernoulli),
+    },
+)  # fmt: skip
+# eta itself on the log scale, for families whose eta has one sign.
+log_natural = Link(
+    "log_natural", None, forward=lambda eta: jnp.where(eta > 0, 1.0, -1.0) * jnp.log(jnp.abs(eta)),
+    natural={
+        "logarithmic": lambda lin: -jnp.exp(-lin), "dirichlet": jnp.exp,
+        "zero_truncated_negative_binomial": lambda lin, r: -jnp.exp(-lin),
     },
 )  # fmt: skip
 logit = Link(
@@ -185,16 +203,16 @@ def reference(level=0):
     level = int(level)
     insert = lambda lin: jnp.concatenate([lin[:level], jnp.zeros(1, lin.dtype), lin[level:]])
 
-    def log_ratios(mu):
-        eta = jnp.log(mu) - jnp.log(mu[level])
+    def against_level(eta):
+        eta = eta - eta[level]
         return jnp.concatenate([eta[:level], eta[level + 1 :]])
 
-    return Link(f"reference({level})", None, natural={"*": insert}, forward=log_ratios, columns=-1)
+    return Link(f"reference({level})", None, natural={"*": insert}, forward=against_level, columns=-1)
 
 
 NAMES = (
     "canonical", "identity", "log", "logit", "probit", "cloglog", "loglog", "cauchit", "inverse", "inverse_squared",
-    "sqrt",
+    "sqrt", "log_natural",
 )  # fmt: skip
 FACTORIES = {"power": power, "reference": reference}
 
@@ -239,7 +257,7 @@ def default(family):
 
 def canonical_named(family):
     """The canonical link, under its usual name where it has one."""
-    return {"gaussian": identity, "bernoulli": logit, "binomial": logit, "poisson": log}.get(family.name, canonical)
+    return {"gaussian": identity, "bernoulli": logit, "binomial": logit, "poisson": log}.get(family.like, canonical)
 
 
 def is_named(link):

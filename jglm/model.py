@@ -15,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jglm import rows
 from jglm._record import record
-from jglm.design import gram_blocks
+from jglm.design import cross, gram_blocks
 from jglm.family import Family
 from jglm.links import Link
+from jglm.rows import mask, scale
 
 VALUE, GRADIENT, HESSIAN, PRODUCT = "value", "gradient", "hessian", "product"
 
@@ -26,12 +28,18 @@ VALUE, GRADIENT, HESSIAN, PRODUCT = "value", "gradient", "hessian", "product"
 @record
 class Data:
     """What is fitted: a design, y (n,) or (n, q), weight (n,) and offset, the shape of lin. A weight of 0 means that
-    the row is not there, whatever stands in it."""
+    the row is not there, whatever stands in it.
+
+    For families with free parameters besides: `size` (n,), by which a row's dispersion is divided (None for 1), and
+    `designs` {name: (n, q)} of the parameters that are regressed; the others have a constant.
+    """
 
     X: Any
     y: Any
     weight: Any
     offset: Any
+    size: Any = None
+    designs: dict | None = None
 
 
 @record
@@ -63,7 +71,8 @@ class Model:
 
 @record
 class Unknowns:
-    """What is estimated: coef (p,) or (p, k), and the nuisance parameters of the family by name."""
+    """What is estimated: coef (p,) or (p, k), and by name the free parameters of the family on their free scale:
+    coefficients (q,) of its design, or (1,) without one; (s,) of an increasing one."""
 
     coef: Any
     nuisance: dict
@@ -87,6 +96,9 @@ class Query:
 class Info:
     """Sums over rows: the loss, its gradient (flat), Hessian and Hessian product, as far as they were asked for.
 
+    Where parameters are free, hess is the observed information and `fisher` stands in where that is not positive
+    definite: the expected one as far as it is known. Else hess is positive semidefinite and fisher None.
+
     chi2 is Pearson's statistic, noise what rounding amounts to, (eps of the design)^2 times the squared length
     sum w V lin^2 of the fit in the metric of the Hessian, and count the rows of positive weight.
     """
@@ -98,6 +110,7 @@ class Info:
     chi2: Any
     noise: Any
     count: Any
+    fisher: Any = None
 
 
 def flatten(unknowns):
@@ -122,42 +135,6 @@ def zeros_like(tree):
     return jax.tree.map(jnp.zeros_like, tree)
 
 
-# --------------------------------------------------------------------------- one row
-def row(model, t, lin, derivatives=True):
-    """Loss of one row, and its derivatives in lin: score, observed and expected information."""
-    family, eta_of = model.family, lambda v: model.link.eta(model.family, v)
-    loss = lambda v: family.loss_one(t, eta_of(v))
-    if not derivatives:
-        return loss(lin)
-    value, score = jax.value_and_grad(loss)(lin)
-    jac, bend = jax.jacfwd(eta_of)(lin), jax.hessian(family.a)(eta_of(lin))
-    expected = jac * bend * jac if family.dim is None else jac.T @ bend @ jac
-    observed = jax.hessian(loss)(lin)
-    return value, score, observed, expected
-
-
-def pearson(model, t, lin):
-    """Pearson's contribution (t - mu)^2 / a'' of one row of a scalar family."""
-    eta = model.link.eta(model.family, lin)
-    return (t - jax.grad(model.family.a)(eta)) ** 2 / jax.hessian(model.family.a)(eta)
-
-
-def statistics(model, data):
-    """T(y) of all rows."""
-    return data.y if model.family.T_ is None else jax.vmap(model.family.statistic)(data.y)
-
-
-def safe_lin(model, dtype):
-    """A linear predictor at which every function of the model is finite: it stands in for rows of weight 0."""
-    mu = jax.grad(model.family.a)(model.family.center(dtype))
-    return model.link.linear(model.family, mu)
-
-
-def mask(on, x, other):
-    """x where `on` (n,), else other, for x (n, ...)."""
-    return jnp.where(on.reshape(on.shape + (1,) * (x.ndim - 1)), x, other)
-
-
 def evaluate(model, data, query, asks=HESSIAN):
     """Answer a query in one pass over the rows; parts that were not asked for are None.
 
@@ -165,16 +142,18 @@ def evaluate(model, data, query, asks=HESSIAN):
     a row is the observed one where it is positive, else the expected (Fisher) one; for a vector eta the expected.
     Rows of weight 0 give exactly nothing.
     """
+    if model.family.free:
+        return _evaluate_jointly(model, data, query, asks)
     coef, on = query.point.coef, data.weight > 0
-    t = mask(on, statistics(model, data), 1.0)
+    t = mask(on, rows.statistics(model, data.y), 1.0)
     w = jnp.where(on, data.weight, 0.0).astype(coef.dtype)
     t, lin = rows_of(model, data, query, t, w)
-    lin = mask(on, lin, safe_lin(model, coef.dtype))
+    lin = mask(on, lin, rows.safe_lin(model, coef.dtype))
     if asks == VALUE:
-        value = jnp.sum(w * jax.vmap(lambda t, v: row(model, t, v, False))(t, lin))
+        value = jnp.sum(w * jax.vmap(lambda t, v: rows.row(model, t, v, False))(t, lin))
         return Info(value, None, None, None, None, None, None)
-    loss, score, observed, expected = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
-    inside = in_domain(model, lin)
+    loss, score, observed, expected = jax.vmap(lambda t, v: rows.row(model, t, v))(t, lin)
+    inside = rows.in_domain(model, lin)
     value = jnp.where(jnp.all(inside), jnp.sum(w * loss), jnp.nan)
     beginning = jnp.asarray(False) if query.blend is None else query.blend > 0
     bend = jnp.where((observed > 0) & ~beginning, observed, expected) if score.ndim == 1 else expected
@@ -190,112 +169,78 @@ def evaluate(model, data, query, asks=HESSIAN):
         along = data.X.matvec(unflatten(query.direction, query.point).coef)
         hv = jnp.ravel(data.X.rmatvec(scale(w, times(along))).T)
     estimated = model.family.dispersion == "estimated" and score.ndim == 1
-    chi2 = jnp.sum(w * jax.vmap(lambda t, v: pearson(model, t, v))(t, lin)) if estimated else jnp.zeros((), coef.dtype)
+    pearson = jax.vmap(lambda t, v: rows.pearson(model, t, v))
+    chi2 = jnp.sum(w * pearson(t, lin)) if estimated else jnp.zeros((), coef.dtype)
     noise = data.X.eps**2 * jnp.sum(scale(w, own * times(own)))
     return Info(value, grad, hess, hv, chi2, noise, jnp.sum(on))
 
 
-def in_domain(model, lin):
-    """Which rows have a natural parameter inside the domain of a."""
-    low, high = model.family.domain
-    if low == -np.inf and high == np.inf:
-        return jnp.ones(lin.shape[0], bool)
-    eta = jax.vmap(lambda v: model.link.eta(model.family, v))(lin)
-    inside = (eta > low) & (eta < high)
-    return inside if eta.ndim == 1 else jnp.all(inside, axis=1)
-
-
-def scale(w, x):
-    """w (n,) times the rows of x (n, ...)."""
-    return w.reshape(w.shape + (1,) * (x.ndim - 1)) * x
-
-
-# --------------------------------------------------------------------------- where to begin
 def rows_of(model, data, query, t, w):
     """T(y) and lin of the rows: X coef + offset, or the rows' own start where the query asks for it."""
     here = lambda: (t, data.X.matvec(query.point.coef) + data.offset)
     if query.blend is None:
         return here()
-    return lax.cond(query.blend > 0, lambda: starting_rows(model, t, w, query.blend), here)
+    return lax.cond(query.blend > 0, lambda: rows.starting_rows(model, t, w, query.blend), here)
 
 
-def starting_rows(model, t, w, blend):
-    """T(y) and lin with the rows drawn together: means lie the share `blend` of the way from the overall mean to y, and
-    T(y) itself twice that share, so that 1/2 takes the data as they are and 0 is the fit of a constant.
-
-    Valid for every family, since the range of the mean is convex; a thousandth of the family's central mean keeps the
-    overall mean off the edge of the support (all counts 0).
-    """
-    center = jax.grad(model.family.a)(model.family.center(w.dtype))
-    mean = jnp.expand_dims(0.999 * jnp.sum(scale(w, t), axis=0) / jnp.sum(w) + 0.001 * center, 0)
-    mu, t = mean + blend * (t - mean), mean + 2 * blend * (t - mean)
-    return t, jax.vmap(lambda m: model.link.linear(model.family, m))(mu)
-
-
-def start_of_rows(model, y, weight):
-    """lin (n,) or (n, k) of the rows halfway between y and the overall mean, for the first IRLS step."""
-    on = weight > 0
-    t = mask(on, statistics(model, Data(None, y, weight, None)), 1.0)
-    return starting_rows(model, t, jnp.where(on, weight, 0.0), 0.5)[1]
-
-
-# --------------------------------------------------------------------------- every row, for inference
-@record
-class Rows:
-    """What each row looks like at some lin: eta and mu (mean of T(y)), `score` dl / d lin, `expected` information,
-    `slope` d mu / d lin (for a scalar family, else None), `variance` a'' and the unit `deviance`."""
-
-    eta: Any
-    mu: Any
-    score: Any
-    expected: Any
-    slope: Any
-    variance: Any
-    deviance: Any
+# --------------------------------------------------------------------------- with free parameters
+def _evaluate_jointly(model, data, query, asks):
+    """The same where parameters of the family are free: each is a linear predictor more, beside the columns of lin."""
+    point, on = query.point, data.weight > 0
+    w = jnp.where(on, data.weight, 0.0).astype(point.coef.dtype)
+    size = jnp.ones_like(w) if data.size is None else jnp.where(on, data.size, 1.0)
+    y = mask(on, data.y, data.y[jnp.argmax(on)])
+    lin = mask(on, data.X.matvec(point.coef) + data.offset, rows.safe_lin(model, w.dtype))
+    free = [mask(on, c, 0.0) for c in _free_columns(model, data, point)]
+    v = jnp.concatenate([lin.reshape(len(w), -1), *free], axis=1)
+    if asks == VALUE:
+        value = jnp.sum(w * jax.vmap(lambda y, s, v: rows.joint_loss(model, y, s, v))(y, size, v))
+        return Info(value, None, None, None, None, None, None)
+    loss, score, observed, expected = jax.vmap(lambda y, s, v: rows.joint_row(model, y, s, v))(y, size, v)
+    hess = hv = fisher = None
+    if asks == HESSIAN:
+        hess, fisher = (_joint_gram(model, data, scale(w, W)) for W in (observed, expected))
+    elif asks == PRODUCT:
+        along = unflatten(query.direction, point)
+        moves = [data.X.matvec(along.coef).reshape(len(w), -1), *_free_columns(model, data, along)]
+        hv = _joint_rmatvec(model, data, scale(w, jnp.einsum("nij,nj->ni", observed, jnp.concatenate(moves, axis=1))))
+    grad, zero = _joint_rmatvec(model, data, scale(w, score)), jnp.zeros((), w.dtype)
+    noise = data.X.eps**2 * jnp.sum(w * jnp.einsum("ni,nij,nj->n", v, jnp.abs(expected), v))
+    return Info(jnp.sum(w * loss), grad, hess, hv, zero, noise, jnp.sum(on), fisher)
 
 
-@record
-class Totals:
-    """Weighted sums over rows of positive weight: the deviance, Pearson's chi2, and the log-likelihood."""
-
-    deviance: Any
-    chi2: Any
-    llf: Any
-
-
-def row_derivatives(model, y, lin, weight):
-    """(loss, score, observed, expected) of all rows, without terms of y alone; 0 in rows of weight 0, and a loss of NaN
-    where lin leaves the domain."""
-    on = weight > 0
-    t = statistics(model, Data(None, y, weight, None))
-    loss, *derivatives = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
-    loss = jnp.where(in_domain(model, lin), loss, jnp.nan)
-    return tuple(mask(on, v, 0.0) for v in (loss, *derivatives))
+def _free_columns(model, data, point):
+    """The free parameters of all rows on their free scale, (n, 1) or (n, s) each, sorted by name."""
+    n = data.weight.shape[0]
+    for name, _ in model.family.free:
+        u, Z = point.nuisance[name], (data.designs or {}).get(name)
+        yield jnp.broadcast_to(u, (n, u.shape[0])) if Z is None else (Z @ u)[:, None]
 
 
-def describe(model, y, lin, weight, size, power, count):
-    """(Rows, Totals) at lin.
+def _joint_rmatvec(model, data, r):
+    """The transpose of (unknowns -> v) at r (n, m), flat."""
+    width = model.width() or 1
+    parts, at = [jnp.ravel(data.X.rmatvec(r[:, :width]).T)], width
+    for name, free in model.family.free:
+        Z, own = (data.designs or {}).get(name), r[:, at : at + free.size]
+        parts.append(jnp.sum(own, axis=0) if Z is None else Z.T @ own[:, 0])
+        at += free.size
+    return jnp.concatenate(parts)
 
-    The log-likelihood is sum power_i log p(y_i; eta_i, phi / size_i), with phi the deviance / count where the
-    dispersion is estimated, as R has it; NaN for a family without a base measure.
-    """
-    family, on = model.family, weight > 0
-    t = statistics(model, Data(None, y, weight, None))
-    eta = jax.vmap(lambda v: model.link.eta(family, v))(lin)
-    mu = jax.vmap(jax.grad(family.a))(eta)
-    _, score, _, expected = jax.vmap(lambda t, v: row(model, t, v))(t, lin)
-    unit = jax.vmap(family.deviance_one)(t, eta)
-    total = lambda v: jnp.sum(jnp.where(on, weight * v, 0.0))
-    deviance = jnp.where(jnp.all(in_domain(model, lin) | ~on), total(unit), jnp.nan)
-    slope, variance = None, jax.vmap(jax.hessian(family.a))(eta)
-    chi2 = jnp.zeros_like(deviance)
-    if family.dim is None:
-        slope = jax.vmap(jax.grad(lambda v: model.link.mean(family, v)))(lin)
-        chi2 = total((t - mu) ** 2 / variance)
-    llf = jnp.full_like(deviance, jnp.nan)
-    if family.has_density:
-        phi = deviance / count if family.dispersion == "estimated" else jnp.ones_like(deviance)
-        safe = jnp.where(on, size, 1.0)
-        log_prob = jax.vmap(family.log_prob_one)(y, eta, phi / safe)
-        llf = jnp.sum(jnp.where(on, power * log_prob, 0.0))
-    return Rows(eta, mu, score, expected, slope, variance, unit), Totals(deviance, chi2, llf)
+
+def _joint_gram(model, data, W):
+    """The Hessian in the flat unknowns from that in v, W (n, m, m)."""
+    width = model.width() or 1
+    first = data.X.gram(W[:, 0, 0]) if width == 1 else gram_blocks(data.X, W[:, :width, :width])
+    blocks, designs, at = [[first]], [], width
+    for name, free in model.family.free:
+        Z = (data.designs or {}).get(name)
+        Z = jnp.ones((len(W), 1), W.dtype) if Z is None else Z
+        designs += [(at + i, Z) for i in range(free.size)]
+        at += free.size
+    for i, Z in designs:
+        side = jnp.concatenate([cross(data.X, W[:, c, i], Z) for c in range(width)])
+        column = [side, *(scale(W[:, j, i], Zj).T @ Z for j, Zj in designs)]
+        blocks[0].append(side)
+        blocks.append([side.T, *(c.T for c in column[1:])])
+    return jnp.block(blocks)

@@ -5,14 +5,15 @@ import numpy as np
 from jglm import families, links, resolve
 from jglm.formula import Formula, decode, encode
 from jglm.model import Model
+from jglm.parameters import Free
 from jglm.penalties import Ridge
 from jglm.solvers import Status
 
 NUMBER = (int, float)
 PLAIN = {
-    "names": list, "intercept": bool, "deviance": NUMBER, "llf": NUMBER, "pearson_chi2": NUMBER, "nobs": NUMBER,
-    "n_iter": int, "solver": str, "covariance": (str, type(None)), "weight_kind": str, "has_offset": bool,
-    "has_constant": bool, "n_dropped": int, "separated": list, "columns": dict,
+    "names": list, "intercept": bool, "deviance": NUMBER, "pearson_chi2": NUMBER, "nobs": NUMBER, "n_iter": int,
+    "solver": str, "covariance": (str, type(None)), "weight_kind": str, "has_offset": bool, "has_constant": bool,
+    "n_dropped": int, "separated": list, "columns": dict, "dispersion": str,
 }  # fmt: skip
 
 
@@ -21,6 +22,9 @@ def state(fit):
     tensors = {"params": fit.params, "kept": fit.kept, "history": np.asarray(fit.history, float)}
     if fit._unscaled is not None:
         tensors["unscaled"] = fit._unscaled
+    if fit._joint is not None:
+        tensors["joint"], tensors["alone"] = fit._joint
+    tensors |= {f"nuisance.{k}": np.asarray(v, float) for k, v in fit.nuisance.items()}
     for name, record in (("family", fit.family), ("link", fit.link)):
         tensors |= {f"{name}.{k}": np.asarray(v, float) for k, v in record.params.items()}
     penalty = fit.model.penalty
@@ -31,11 +35,18 @@ def state(fit):
         "levels": encode(fit.levels),
         "status": int(fit.status),
         "null_deviance": fit._null,
-        "family": {"name": fit.family.name, "dim": fit.family.dim, "own": not families.is_of_catalogue(fit.family)},
+        "llf": fit._llf,
+        "phi": fit._phi,
+        "family": {
+            "name": fit.family.name, "dim": fit.family.dim, "own": not families.is_of_catalogue(fit.family),
+            "made": encode(fit.family.made), "default_link": fit.family.default_link,
+        },
+        "free": encode([[name, list(free)] for name, free in fit.free]),
         "link": {"name": fit.link.name, "own": not links.is_named(fit.link)},
         "penalty": None if penalty is None else type(penalty).__name__.lower(),
         "formula": None if fit.formula is None else fit.formula.state(),
-    }
+        "precision": None if fit.precision is None else fit.precision.state(),
+    }  # fmt: skip
     return tensors, facts
 
 
@@ -44,7 +55,8 @@ def restore(tensors, facts, family, link, functions):
     _check(tensors, facts)
     part = lambda name: {k.split(".", 1)[1]: v for k, v in tensors.items() if k.startswith(name + ".")}
     penalty = None if facts["penalty"] is None else Ridge(**part("penalty"), scale="sum")
-    family = _family(facts["family"], part("family"), family)
+    free, nuisance = _free(facts.get("free")), part("nuisance")
+    family = _family(facts["family"], part("family"), family, free)
     link = _link(facts["link"], link)
     resolve.check_pair(family, link)
     params, kept, names = tensors["params"], tensors["kept"].astype(bool), facts["names"]
@@ -52,7 +64,10 @@ def restore(tensors, facts, family, link, functions):
     size = int(kept.sum()) * (width or 1)
     fits = params.shape == ((len(names),) if width is None else (len(names), width)) and kept.shape == (len(names),)
     fits = fits and np.all(np.isnan(params[~kept])) and np.all(np.isfinite(params[kept]))
-    if not fits or ("unscaled" in tensors and tensors["unscaled"].shape != (size, size)):
+    whole = size + sum(v.size for v in nuisance.values())
+    fits = fits and {k for k, _ in free} == set(nuisance) and all(np.all(np.isfinite(v)) for v in nuisance.values())
+    shapes = {"unscaled": size, "joint": whole, "alone": whole - size}
+    if not fits or any(tensors[k].shape != (m, m) for k, m in shapes.items() if k in tensors):
         raise ValueError("the model file is damaged: its coefficients, names and covariance do not match")
     formula = None if facts["formula"] is None else Formula.restore(facts["formula"], functions)
     if formula is not None and formula.names != names:
@@ -62,20 +77,25 @@ def restore(tensors, facts, family, link, functions):
         "model": Model(family, link, penalty), "params": params, "kept": kept, "history": tensors["history"],
         "levels": decode(facts["levels"]), "status": Status(facts["status"]), "_null": facts["null_deviance"],
         "_unscaled": tensors.get("unscaled"),
+        "_joint": (tensors["joint"], tensors["alone"]) if "joint" in tensors else None,
+        "_llf": facts["llf"], "_phi": facts.get("phi"), "free": free, "nuisance": nuisance,
         "formula": formula,
+        "precision": None if facts.get("precision") is None else Formula.restore(facts["precision"], functions),
     }  # fmt: skip
 
 
 def _check(tensors, facts):
     """ValueError where a plain value is not of its kind."""
     for name, kind in PLAIN.items():
+        if name == "dispersion" and name not in facts:  # files of version 0.1
+            facts[name] = "pearson"
         if not isinstance(facts[name], kind) or (kind == NUMBER and isinstance(facts[name], bool)):
             raise ValueError(f"the model file is damaged: its {name} is {facts[name]!r}")
     names = facts["names"]
     text = [*names, *facts["separated"], *facts["columns"], *facts["columns"].values()]
     if not all(isinstance(v, str) for v in text) or len(set(names)) != len(names):
         raise ValueError("the model file is damaged: its names are not distinct texts")
-    if facts["penalty"] not in (None, "ridge") or facts["covariance"] not in (None, "model"):
+    if facts["penalty"] not in (None, "ridge") or facts["covariance"] not in (None, "model", "joint"):
         raise ValueError(
             f"the model file has the unknown penalty or covariance {facts['penalty'] or facts['covariance']!r}"
         )
@@ -86,17 +106,27 @@ def _check(tensors, facts):
         raise ValueError("the model file is damaged: its coefficients are no numbers")
 
 
-def _family(saved, params, given):
+def _free(saved):
+    """The free parameters as a Family has them."""
+    names = [] if saved is None else decode(saved)
+    return tuple((name, Free(float(low), float(high), int(size), bool(regressed)))
+                 for name, (low, high, size, regressed) in names)  # fmt: skip
+
+
+def _family(saved, params, given, free):
     if given is not None:
         given = resolve.family(given)
         if given.name != saved["name"]:
             raise ValueError(f"the model file is of family {saved['name']!r}; you gave {given.name!r}")
-        return given.replace(params=params or given.params, dim=saved["dim"])
+        kept = free if given.parametrize_ is not None else ()
+        return given.replace(params=params or given.params, dim=saved["dim"], free=kept)
     if saved["own"]:
         raise ValueError(
             f"the model's family {saved['name']!r} is one of your own; give it again: load(path, family=...)"
         )
-    return families.rebuild(saved["name"], params, saved["dim"])
+    made = decode(saved.get("made")) or (saved["name"], tuple((k, float(v)) for k, v in params.items()))
+    family = families.rebuild(made, params, saved["dim"], saved.get("default_link"))
+    return family.replace(free=free if family.parametrize_ is not None else ())
 
 
 def _link(saved, given):

@@ -7,20 +7,38 @@ import numpy as np
 
 from jglm import checks, frames
 from jglm import data as arrays
+from jglm.joint import per_row
+from jglm.rows import eta_of, moments
 
 KINDS = ("mean", "link", "class", "log_prob")
 
-_mean_compiled = jax.jit(lambda model, lin: jax.vmap(lambda v: model.link.mean(model.family, v))(lin))
-_eta_compiled = jax.jit(lambda model, lin: jax.vmap(lambda v: model.link.eta(model.family, v))(lin))
+
+def _mean_of(model, lin, values):
+    """The mean of y in one row; where it is that of the link, without a detour by eta."""
+    if model.family.dim is None:
+        return model.link.mean(model.family, lin)
+    return moments(model.family, eta_of(model, lin, values))[0]
+
+
+_mean_compiled = jax.jit(lambda model, lin, values: jax.vmap(lambda v, u: _mean_of(model, v, u))(lin, values))
+_eta_compiled = jax.jit(lambda model, lin, values: jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values))
+
+
+def row_values(fit, n):
+    """{name: values} for n rows of the parameters that eta takes besides lin."""
+    if fit.family.parametrize_ is None:
+        return {}
+    return per_row(fit.family, {} if fit._prepared is None else fit._prepared.designs, fit.nuisance, n)
 
 
 def of_lin(fit, lin, kind):
     """The mean, the label or the log probabilities that belong to a linear predictor."""
+    values = row_values(fit, len(lin))
     if kind == "mean":
-        return np.asarray(_mean_compiled(fit.model, lin))
+        return np.asarray(_mean_compiled(fit.model, lin, values))
     if fit.levels is None:
         raise ValueError(f"kind={kind!r} is for families of labels; the family is {fit.family.name!r}")
-    eta = np.asarray(_eta_compiled(fit.model, lin))
+    eta = np.asarray(_eta_compiled(fit.model, lin, values))
     both = np.column_stack([np.zeros(len(eta)), eta]) if eta.ndim == 1 else eta
     if kind == "class":
         return np.asarray(fit.levels)[np.argmax(both, axis=1)]

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import irls
-from jglm.model import Unknowns, describe, row_derivatives, start_of_rows
+from jglm.model import Unknowns
+from jglm.rows import describe, row_derivatives, start_of_rows
 
 describe_compiled = jax.jit(describe)
 _start_compiled = jax.jit(start_of_rows)
@@ -18,10 +19,12 @@ def flatten_host(coef):
 
 
 class Problem:
-    """A prepared data set with the columns that are kept, and its rows seen through the model."""
+    """A prepared data set with the columns that are kept, and its rows seen through the model; `values` {name: (n,) or
+    (n, s)} are those of parameters that eta takes besides lin."""
 
-    def __init__(self, model, prepared, kept, dtype="float64"):
+    def __init__(self, model, prepared, kept, dtype="float64", values=None):
         self.model, self.prepared, self.kept = model, prepared, kept
+        self.values = values or {}
         X = prepared.X if kept.all() else np.ascontiguousarray(prepared.X[:, kept])
         self.X = X if dtype == "float64" else X.astype(dtype).astype(np.float64)
         self.width = model.width() or 1
@@ -29,6 +32,20 @@ class Problem:
         if model.family.prior_weights == "dispersion":
             count = prepared.nobs
         self.count = float(count)
+
+    def device(self, dtype="float64"):
+        """The data for a solver."""
+        return self.prepared.device(self.X, dtype)
+
+    def rows(self, part):
+        """Those rows of the data."""
+        return jax.tree.map(lambda v: v[part], self.device())
+
+    def with_model(self, model):
+        """The same data seen through another model."""
+        other = object.__new__(Problem)
+        other.__dict__.update(vars(self), model=model)
+        return other
 
     @property
     def small(self):
@@ -50,7 +67,7 @@ class Problem:
     def at(self, lin):
         """(Rows, Totals) at a linear predictor."""
         p = self.prepared
-        return describe_compiled(self.model, p.y, lin, p.weight, p.size, p.power, self.count)
+        return describe_compiled(self.model, p.y, lin, p.weight, p.size, p.power, self.count, self.values)
 
     def lin(self, flat):
         """The linear predictor at flat coefficients, offset included."""

@@ -32,7 +32,7 @@ def family(wanted):
 
 def link(of, wanted, penalty=None):
     """The Link of a name, of a Link, or the default of the family `of`; with a penalty all classes are alike."""
-    if wanted is None and penalty is not None and of.response == "label" and of.dim is not None:
+    if wanted is None and penalty is not None and of.response in ("label", "counts") and not of.scalar_lin:
         return links.canonical
     if wanted is None:
         wanted = links.default(of)
@@ -44,11 +44,16 @@ def link(of, wanted, penalty=None):
 
 
 def check_pair(of, found):
-    """ValueError where a link of classes meets a scalar family, or the other way round."""
-    if of.dim is None and found.columns != 0:
-        raise ValueError(f"link {found.name!r} is for families of classes; {of.name!r} has one natural parameter")
-    if of.dim is not None and found.inverse_ is not None:
+    """ValueError where a link of classes meets a scalar linear predictor, or the other way round."""
+    if of.scalar_lin and found.columns != 0:
+        raise ValueError(f"link {found.name!r} is for families of classes; {of.name!r} has one linear predictor")
+    if not of.scalar_lin and found.inverse_ is not None:
         raise ValueError(f"link {found.name!r} is for a scalar mean; family {of.name!r} has a vector one")
+    if of.scalar_lin and of.parametrize_ is not None and found.inverse_ is None:
+        raise ValueError(f"family {of.name!r} needs a link on its mean, such as {of.default_link!r}; "
+                         f"{found.name!r} is one on the natural parameter")  # fmt: skip
+    if found.inverse_ is None and not found.gives_natural(of):
+        raise ValueError(f"link {found.name!r} is not defined for family {of.name!r}")
 
 
 def _checked_shortcut(of, found):

@@ -28,18 +28,53 @@ def encode(family, y, trials=None, weights=None, levels=None):
         return _labels(family, y, levels) if family.dim is None else _classes(family, y, levels)
     if family.response == "proportion":
         return _proportion(family, y, trials, weights, levels), family
+    if family.response in ("counts", "shares"):
+        return (_counts if family.response == "counts" else _shares)(family, y, levels)
     values = checks.numbers("y", y)
     if values.ndim == 2 and values.shape[1] == 1 and family.dim is None:
         values = values[:, 0]
-    if values.ndim != (1 if family.dim is None or family.T_ is not None else 2):
+    if values.ndim != (2 if family.vector_y else 1):
         raise ValueError(f"y has shape {values.shape}; family {family.name!r} takes " + _shape(family))
-    if family.dim not in (None, -1) and values.ndim == 2 and values.shape[1] != family.dim:
-        raise ValueError(f"y has {values.shape[1]} columns; family {family.name!r} takes " + _shape(family))
+    _check_columns(family, values)
     return Response(values, None, None), family
 
 
 def _shape(family):
-    return "(n,)" if family.dim is None else f"(n, {family.dim if family.dim > 0 else 'k'})"
+    return f"(n, {family.dim if family.dim > 0 else 'k'})" if family.vector_y else "(n,)"
+
+
+def _check_columns(family, values):
+    if family.dim not in (None, -1) and values.ndim == 2 and values.shape[1] != family.dim:
+        raise ValueError(f"y has {values.shape[1]} columns; family {family.name!r} takes " + _shape(family))
+
+
+def _parts(family, y, levels, kind):
+    """(n, k) numbers and the names of the columns."""
+    names = [str(c) for c in y.columns] if hasattr(y, "columns") else None
+    values = checks.numbers("y", y)
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise ValueError(f"y has shape {values.shape}; family {family.name!r} takes {kind} (n, k)"
+                         + ("; for labels use family='categorical'" if kind == "counts" else ""))  # fmt: skip
+    _check_columns(family, values)
+    return values, levels or names or list(range(values.shape[1]))
+
+
+def _counts(family, y, levels):
+    """Counts in k classes as proportions of their sum."""
+    values, levels = _parts(family, y, levels, "counts")
+    checks.refuse("y", values < 0, "negative", "counts are >= 0")
+    size = values.sum(axis=1)
+    shares = np.divide(values, size[:, None], out=np.full(values.shape, 1 / values.shape[1]), where=size[:, None] > 0)
+    return Response(shares, size, levels), family.with_dim(values.shape[1])
+
+
+def _shares(family, y, levels):
+    """Positive parts of a whole, which sum to 1."""
+    values, levels = _parts(family, y, levels, "shares")
+    checks.refuse("y", values <= 0, "zero or negative", f"family {family.name!r} needs shares > 0; a common remedy is "
+                  "(y (n - 1) + 1 / k) / n (Smithson and Verkuilen 2006)")  # fmt: skip
+    checks.refuse("y", np.abs(values.sum(axis=1) - 1) > 1e-6, "row sums other than 1 in its", "shares sum to 1")
+    return Response(values, None, levels), family.with_dim(values.shape[1])
 
 
 def distinct(y):
@@ -146,7 +181,7 @@ def _classes(family, y, levels):
         raise ValueError(f"y has the single class {levels[0]!r}; family {family.name!r} needs at least two")
     if family.dim not in (-1, k):
         raise ValueError(f"y has {k} classes ({levels[:5]}); family {family.name!r} was given k = {family.dim}")
-    return Response(one_hot, None, list(levels)), family.replace(dim=k)
+    return Response(one_hot, None, list(levels)), family.with_dim(k)
 
 
 def _proportion(family, y, trials, weights, levels):
@@ -172,7 +207,7 @@ def _proportion(family, y, trials, weights, levels):
         response, _ = _labels(family, y, levels)
         return response
     values = checks.numbers("y", shaped)
-    if weights is not None:
+    if weights is not None and family.density != "none":
         w = np.asarray(weights, float)
         if np.any(np.abs(w * values - np.round(w * values)) > 1e-3):
             warnings.warn("binomial: weights · y are not all whole numbers of successes", UserWarning, stacklevel=4)

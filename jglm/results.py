@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, deferred, diagnostics, inference, io, modelfile, prediction, response, summary
+from jglm import checks, deferred, diagnostics, inference, io, joint, modelfile, overview, prediction, response
 from jglm import data as arrays
 from jglm.model import Model
 from jglm.problem import describe_compiled
 from jglm.solvers import Status
 
-COVARIANCES = (None, "model")
+COVARIANCES = (None, "model", "joint")
+DISPERSIONS = ("pearson", "deviance", "ml")
 
 
 @dataclass(repr=False)
@@ -25,7 +26,9 @@ class Fit:
 
     Attributes:
         params, names: coefficients and what they belong to; levels: the labels of the response, else None.
-        deviance, llf, aic, bic, pearson_chi2, scale (dispersion), nobs, rank, df_model, df_resid: as R has them.
+        deviance, llf, aic, bic, pearson_chi2, scale (dispersion), nobs, rank, df_model, df_resid: as R has them; where
+            T(y) is not y (beta, dirichlet, …) the deviance is -2 llf.
+        family_params, family_params_se: the family's own parameters, and standard errors of the estimated ones.
         null_deviance: of the offset with an intercept; computed on first use.
         converged, status, n_iter (passes over the data), solver, history (objective and largest gradient per pass).
         n_dropped: rows left out because of missing values.
@@ -38,7 +41,6 @@ class Fit:
     intercept: bool
     kept: np.ndarray
     deviance: float
-    llf: float
     pearson_chi2: float
     nobs: float
     status: Status
@@ -53,9 +55,17 @@ class Fit:
     separated: list = field(default_factory=list)
     formula: Any = None
     columns: dict = field(default_factory=dict)  # names of the weights, offset, exposure and trials in the frame
+    dispersion: str = "pearson"
+    free: tuple = ()  # the parameters that were estimated with the coefficients, as the family had them
+    nuisance: dict = field(default_factory=dict)  # their estimates on the free scale
+    precision_names: list = field(default_factory=list)
+    precision: Any = None  # the formula of the regressed parameter
     _prepared: Any = None
     _unscaled: np.ndarray | None = None
+    _joint: tuple | None = None
     _null: float | None = None
+    _llf: float | None = None
+    _phi: float | None = None
 
     # ------------------------------------------------------------------ counts and sums
     @property
@@ -82,7 +92,12 @@ class Fit:
 
     @property
     def df_resid(self):
-        return self.nobs - self.rank
+        """Rows less coefficients; less the free parameters too where the mean's map takes them (beta, ordinal)."""
+        return self.nobs - self.rank - (self._count_free if self.family.parametrize_ is not None else 0)
+
+    @property
+    def _count_free(self):
+        return sum(np.size(v) for v in self.nuisance.values())
 
     @property
     def df_model(self):
@@ -91,10 +106,31 @@ class Fit:
 
     @property
     def scale(self):
-        """Dispersion phi: 1 where it is fixed, else Pearson's chi2 / df_resid (NaN without degrees of freedom)."""
+        """Dispersion phi: 1 where it is fixed; else Pearson's chi2 / df_resid, deviance / df_resid, or the maximum
+        likelihood estimate, as `dispersion` says (NaN without degrees of freedom)."""
         if self.family.dispersion == "fixed":
             return 1.0
-        return self.pearson_chi2 / self.df_resid if self.df_resid > 0 else float("nan")
+        if self.dispersion == "ml":
+            return self._likelihood()[1]
+        sum_of_squares = self.pearson_chi2 if self.dispersion == "pearson" else self.deviance
+        return sum_of_squares / self.df_resid if self.df_resid > 0 else float("nan")
+
+    @property
+    def llf(self):
+        """The log-likelihood, all constants included. At the dispersion deviance / n for gaussian, gamma and inverse
+        Gaussian (as R), else at the most likely one; NaN for quasi-likelihood. Computed on first use where the
+        density has no closed form."""
+        return self._likelihood()[0]
+
+    def _likelihood(self):
+        """(log-likelihood, dispersion): the maximum likelihood one where it was asked for or is the family's own."""
+        if self.family.density == "none":
+            return float("nan"), float("nan")
+        if self._llf is None or (self.dispersion == "ml" and self._phi is None):
+            with jax.enable_x64(True):
+                prepared = self._data("the log-likelihood")
+                self._llf, self._phi = deferred.log_likelihood(self.model, prepared, self.kept, self.params, self._phi)
+        return self._llf, self._phi
 
     @property
     def null_deviance(self):
@@ -108,7 +144,8 @@ class Fit:
     @property
     def _free(self):
         """Parameters that aic and bic count: a dispersion that is estimated is one."""
-        return self.rank + (self.family.dispersion == "estimated")
+        estimated = self.family.dispersion == "estimated" and "phi" not in self.nuisance
+        return self.rank + self._count_free + estimated
 
     @property
     def aic(self):
@@ -120,13 +157,37 @@ class Fit:
 
     @property
     def family_params(self):
-        """Parameters of the family by name, such as r of the negative binomial."""
-        return {k: float(v) if np.ndim(v) == 0 else np.asarray(v) for k, v in self.family.params.items()}
+        """Parameters of the family by name, such as r of the negative binomial; of a regressed one, such as the
+        precision of the beta, the coefficients on its log scale (q,)."""
+        with jax.enable_x64(True):
+            fixed = {k: float(v) if np.ndim(v) == 0 else np.asarray(v) for k, v in self.family.params.items()}
+            return fixed | {name: joint.reported(free, self.nuisance[name])[0] for name, free in self.free}
 
     @property
     def family_params_se(self):
-        """Standard errors of those that were estimated."""
-        return {}
+        """Standard errors of those that were estimated, from the observed information: joint with the coefficients
+        where the mean's map takes them (beta, ordinal, …) or covariance="joint", else with the coefficients held
+        fixed, as MASS::glm.nb."""
+        if not self.free:
+            return {}
+        whole, alone = self._joint_covariance()
+        with jax.enable_x64(True):
+            cov = whole[self.rank :, self.rank :] if self._joins else alone
+            return joint.standard_errors(self.free, self.nuisance, cov)
+
+    @property
+    def _joins(self):
+        """Whether standard errors are those of coefficients and free parameters together."""
+        return bool(self.free) and (self.family.parametrize_ is not None or self.covariance == "joint")
+
+    def _joint_covariance(self):
+        if self._joint is None:
+            with jax.enable_x64(True):
+                prepared = self._data("the standard errors of the family's parameters")
+                self._joint = deferred.joint_covariance(
+                    self.model, self.free, prepared, self.kept, self.params, self.nuisance
+                )
+        return self._joint
 
     # ------------------------------------------------------------------ inference
     def _data(self, what):
@@ -146,13 +207,23 @@ class Fit:
         return self._unscaled
 
     def with_covariance(self, covariance):
-        """The same fit with another covariance: None or "model"; nothing is fitted again."""
+        """The same fit with another covariance: None, "model" or "joint" (observed information of the coefficients and
+        the family's estimated parameters together); nothing is fitted again."""
         checks.choice("covariance", covariance, COVARIANCES)
         return replace(self, covariance=covariance)
 
     def cov_params(self):
-        """Covariance of the coefficients, (p, p), or (p k, p k) class by class; NaN where aliased."""
-        unscaled = self._unscaled_covariance() * self.scale
+        """Covariance of the coefficients, (p, p), or (p k, p k) class by class; NaN where aliased.
+
+        From the expected information with the family's parameters held fixed. Where the mean's map takes them (beta,
+        ordinal, mean and dispersion), and with covariance="joint", from the joint observed information.
+        """
+        if self._joins:
+            if self.covariance is None:
+                self._unscaled_covariance()
+            unscaled = self._joint_covariance()[0][: self.rank, : self.rank]
+        else:
+            unscaled = self._unscaled_covariance() * self.scale
         kept = np.tile(self.kept, self.model.width() or 1)
         whole = np.full((kept.size, kept.size), np.nan)
         whole[np.ix_(kept, kept)] = unscaled
@@ -187,6 +258,13 @@ class Fit:
             raise ValueError(f"level is {level}; it must be between 0 and 1, such as 0.95")
         reach = inference.quantile(0.5 + level / 2, self._df) * self.bse
         return np.stack([self.params - reach, self.params + reach], axis=-1)
+
+    def _wald(self, value, se, level=0.95):
+        """(statistic, p, interval) of estimates that are asymptotically normal."""
+        reach = inference.quantile(0.5 + level / 2, None) * se
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = value / se
+        return z, inference.p_values(z, None), np.stack([value - reach, value + reach], axis=-1)
 
     def table(self, level=0.95):
         """Coefficients, standard errors, tests and intervals as a pandas data frame."""
@@ -261,60 +339,15 @@ class Fit:
                 if self.family.response != "label":
                     checks.in_support(self.family, y, w > 0)
                 weight, size, power = arrays.likelihood_weights(self.family, w, encoded.size, self.weight_kind)
-            rows, _ = describe_compiled(self.model, y, lin, weight, size, power, max(self.nobs, 1.0))
+            values = prediction.row_values(self, len(lin))
+            rows, _ = describe_compiled(self.model, y, lin, weight, size, power, max(self.nobs, 1.0), values)
             rows = jax.tree.map(np.asarray, rows)
-            return diagnostics.residuals(kind, _statistic(self.family, y), rows, weight)
+            return diagnostics.residuals(kind, _observed(self.family, y), rows, weight)
 
     # ------------------------------------------------------------------ printing
     def summary(self):
         """Everything at a glance: prints as text, shows as HTML in a notebook."""
-        n = summary.number
-        names = dict(bernoulli="Bernoulli", inverse_gaussian="inverse Gaussian", negative_binomial="negative binomial")
-        shown = names.get(self.family.name, self.family.name)
-        shown += "".join(f", {k} = {v:.4g}" for k, v in self.family_params.items())
-        count = f"{self.nobs:,.0f}" if float(self.nobs).is_integer() else n(self.nobs)
-        null = n(self.null_deviance, 2) if self._null is not None or self._prepared is not None else "NA"
-        facts = [
-            ("Family:", shown), ("Link:", self.link.name), ("Observations:", count),
-            ("Residual df:", f"{self.df_resid:,.0f}"), ("Model df:", f"{self.df_model:,.0f}"),
-            ("Fit:", f"{self.solver}, {self.n_iter} passes, {'converged' if self.converged else 'NOT converged'}"),
-            ("Log-likelihood:", n(self.llf, 2)), ("Deviance:", n(self.deviance, 2)), ("Null deviance:", null),
-            ("Pearson chi2:", n(self.pearson_chi2, 2) if self.params.ndim == 1 else "NA"),
-            ("Dispersion:", n(self.scale)), ("AIC:", n(self.aic, 2)),
-        ]  # fmt: skip
-        formula = "" if self.formula is None else self.formula.text
-        return summary.Summary("Generalized linear model", formula, facts, self._tables(), self._notes())
-
-    def _tables(self):
-        known = self.covariance is not None and (self._unscaled is not None or self._prepared is not None)
-        if not known:
-            columns = [self.params] if self.params.ndim == 1 else list(self.params.T)
-            titles = [""] if self.params.ndim == 1 else self._lin_names()
-            return [summary.coefficient_table(self.names, c, None, None, None, None, "z", t)
-                    for c, t in zip(columns, titles, strict=True)]  # fmt: skip
-        se, t, p, ci = self.bse, self.tvalues, self.pvalues, self.conf_int()
-        if self.params.ndim == 1:
-            return [summary.coefficient_table(self.names, self.params, se, t, p, ci, self._letter)]
-        of_class = lambda j: (self.params[:, j], se[:, j], t[:, j], p[:, j], ci[:, j], self._letter)
-        return [summary.coefficient_table(self.names, *of_class(j), title=f"class {name}")
-                for j, name in enumerate(self._lin_names())]  # fmt: skip
-
-    def _notes(self):
-        notes = []
-        if self.aliased:
-            notes.append(f"Aliased (combinations of earlier columns): {', '.join(self.aliased)}.")
-        if self.n_dropped:
-            notes.append(f"{self.n_dropped:,} rows with missing values were dropped.")
-        if self.separated:
-            notes.append(f"Separation along {', '.join(self.separated[:8])}: their numbers mean nothing.")
-        if not self.converged:
-            notes.append(f"Did not converge: {self.status.message}.")
-        if self.model.penalty is not None:
-            strength = float(np.asarray(self.model.penalty.strength))
-            notes.append(f"Ridge penalty of strength {strength:.4g}; standard errors are those of the posterior.")
-        if self.weight_kind == "frequency":
-            notes.append("Weights are frequencies.")
-        return notes
+        return overview.of(self)
 
     def _repr_html_(self):
         return self.summary()._repr_html_()
@@ -329,7 +362,10 @@ class Fit:
         if self._prepared is not None:
             _ = self.null_deviance
             if self.covariance is not None:
-                self._unscaled_covariance()
+                self.cov_params()
+            if self.free:
+                self._joint_covariance()
+            self._likelihood()
         return replace(self, _prepared=None)
 
     def __getstate__(self):
@@ -340,5 +376,6 @@ class Fit:
         io.write(path, *modelfile.state(self.detach()))
 
 
-def _statistic(family, y):
-    return y if family.T_ is None else np.asarray(jax.vmap(family.statistic)(y))
+def _observed(family, y):
+    """What the rows' mean is the mean of: y, or T(y) where the moments of y are not known."""
+    return y if family.T_ is None or family.moments_ is not None else np.asarray(jax.vmap(family.statistic)(y))

@@ -16,8 +16,18 @@ OWN_SOFTMAX = Family("own_softmax", a=lambda eta: jnp.logaddexp(0.0, jax.nn.logs
 TWO_COUNTS = Family("two_counts", a=lambda eta: jnp.sum(jnp.exp(eta)), dim=2, support="nonnegative_integer")
 NOISY_COUNT = Family("noisy_count", a=lambda eta: jnp.exp(eta) + eta**2 / 2)  # a Poisson plus a normal
 
-_MADE = {"negative_binomial": lambda f: f(2.5), "categorical": lambda f: f(3)}
-CATALOGUE = {n: f if isinstance(f, Family) else _MADE[n](f) for n, f in families.catalogue().items()}
+_MADE = {
+    "negative_binomial": [2.5], "zero_truncated_negative_binomial": [2.5], "conway_maxwell_poisson": [1.5],
+    "tweedie": [1.5], "categorical": [3], "multinomial": [3], "dirichlet": [3], "ordinal": [3], "quasi": ["mu^3"],
+}  # fmt: skip
+CATALOGUE = {n: f if isinstance(f, Family) else f(*_MADE.get(n, [])) for n, f in families.catalogue().items()}
+# Families whose eta is made of a mean and a free parameter: here as plain exponential families, lin = eta.
+CATALOGUE = {
+    n: f.replace(parametrize_=None, free=(), scalar_lin=False) if f.parametrize_ is not None else f
+    for n, f in CATALOGUE.items()
+}
+CATALOGUE |= {"tweedie_steep": families.tweedie(2.5), "tweedie_real": families.tweedie(-1.0)}
+CATALOGUE["quasi_function"] = families.quasi(lambda mu: mu + mu**2 / 2)
 OWN = {f.name: f for f in (SIGNS, OWN_POISSON, OWN_SOFTMAX, TWO_COUNTS, NOISY_COUNT)}
 ALL = CATALOGUE | OWN
 SCALAR = [n for n, f in ALL.items() if f.dim is None]
@@ -32,6 +42,13 @@ LINKS = {
     "negative_binomial": ("log", "identity", "sqrt"),
     "gamma": _POSITIVE, "exponential": _POSITIVE, "inverse_gaussian": _POSITIVE,
     "categorical": ("reference(0)", "reference(2)"),
+    "quasipoisson": ("log", "identity", "sqrt"), "quasibinomial": _PROPORTION, "quasi": _POSITIVE,
+    "quasi_function": ("log", "identity"), "tweedie": _POSITIVE, "tweedie_steep": _POSITIVE,
+    "tweedie_real": ("log", "identity"), "logarithmic": ("log_natural", "log"),
+    "zero_truncated_negative_binomial": ("log_natural", "log"), "zero_truncated_poisson": ("log",),
+    "continuous_bernoulli": ("logit", "identity"), "hyperbolic_secant": ("identity",),
+    "conway_maxwell_poisson": ("log",), "multinomial": ("reference(0)",), "dirichlet": ("log_natural",),
+    "von_mises": (), "beta": (), "ordinal": (), "gaussian_mean_dispersion": (), "gamma_mean_dispersion": (),
     "signs": (), "own_poisson": ("log",), "own_softmax": (), "two_counts": (), "noisy_count": (),
 }  # fmt: skip
 PAIRS = [(f, link) for f in ALL for link in ("canonical", *LINKS[f])]
@@ -47,33 +64,25 @@ def etas(family, reach=3.0, count=41, dtype=np.float64):
 
 
 def draw(family, eta, seed=0):
-    """y at natural parameters eta (n,) or (n, k): real draws where NumPy has the distribution."""
+    """y at natural parameters eta (n,) or (n, k): real draws where the family has a sampler or NumPy the law."""
     rng, mu = np.random.default_rng(seed), np.asarray(family.mean(eta))
-    name = family.name
-    if name == "gaussian":
-        return rng.normal(mu)
-    if name in ("bernoulli", "binomial"):
-        return rng.binomial(1, mu).astype(float)
-    if name in ("poisson", "own_poisson", "two_counts"):
+    if family.sampler_ is not None:
+        keys = jax.random.split(jax.random.key(seed), len(eta))
+        phi = 1.0 if family.dispersion == "fixed" else 0.4
+        params = family.params
+        y = np.asarray(jax.vmap(lambda key, e: family.sampler_(key, e, jnp.asarray(phi), **params))(keys, eta))
+        return np.clip(y, 1e-3, None) if family.support.low == 0 and not family.support.low_in else y
+    if family.name in ("own_poisson", "two_counts"):
         return rng.poisson(mu).astype(float)
-    if name == "gamma":
-        return rng.gamma(3.0, mu / 3.0)
-    if name == "exponential":
-        return rng.exponential(mu)
-    if name == "inverse_gaussian":
-        return rng.wald(mu, 2.0)
-    if name == "geometric":
-        return rng.geometric(1 / (1 + mu)) - 1.0
-    if name == "negative_binomial":
-        r = float(family.params["r"])
-        return rng.negative_binomial(r, r / (r + mu)).astype(float)
-    if name == "signs":
+    if family.name == "signs":
         return np.where(rng.random(mu.shape) < (1 + mu) / 2, 1.0, -1.0)
-    if name == "categorical":
-        return np.stack([rng.multinomial(1, m / m.sum()) for m in mu]).astype(float)
-    if name == "own_softmax":
+    if family.name == "own_softmax":
         return np.stack([rng.multinomial(1, [*m, 1 - m.sum()])[:2] for m in mu]).astype(float)
-    return mu * rng.uniform(0.5, 1.5, mu.shape)
+    if family.name == "von_mises":
+        return rng.vonmises(np.arctan2(eta[:, 1], eta[:, 0]), np.hypot(eta[:, 0], eta[:, 1]))
+    y = mu * rng.uniform(0.5, 1.5, mu.shape)
+    low, step = family.support.low, family.support.step
+    return np.maximum(np.round(y), low) if step else np.clip(y, 1e-3, None) if low == 0 else y
 
 
 @cache

@@ -104,9 +104,13 @@ class Newton:
         if extra is not None:
             hess = hess + extra
         step = -solve_scaled(hess, grad)
+        if info.fisher is not None:
+            fisher = info.fisher if extra is None else info.fisher + extra
+            downhill = lambda: -solve_positive(fisher, grad)
+            step = jax.lax.cond(jnp.all(jnp.isfinite(step)), lambda: step, downhill)
         drop = jnp.maximum(-(grad @ step), 0.0)
         phi = jnp.ones_like(drop)
-        if model.family.dispersion == "estimated":
+        if model.family.dispersion == "estimated" and not model.family.free:
             phi = info.chi2 / jnp.maximum(info.count - jnp.size(grad), 1)
         floor = drop <= 1e8 * info.noise
         return step, jnp.sqrt(drop / jnp.maximum(phi, jnp.finfo(grad.dtype).tiny)), floor
@@ -123,3 +127,11 @@ def solve_scaled(hess, rhs):
     factor = jax.scipy.linalg.cho_factor(unit, lower=True)
     s = s if rhs.ndim == 1 else s[:, None]
     return s * jax.scipy.linalg.cho_solve(factor, s * rhs)
+
+
+def solve_positive(hess, rhs):
+    """|H|^-1 rhs by eigenvalues of H scaled to a unit diagonal, small ones raised: a descent direction for any H."""
+    s = jax.lax.rsqrt(jnp.maximum(jnp.abs(jnp.diagonal(hess)), jnp.finfo(hess.dtype).tiny))
+    values, vectors = jnp.linalg.eigh(s[:, None] * hess * s[None, :])
+    size = jnp.maximum(jnp.abs(values), 1e-8)
+    return s * (vectors @ ((vectors.T @ (s * rhs)) / size))

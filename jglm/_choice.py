@@ -1,0 +1,338 @@
+"""Which method computes the density of a family: found on the host by trying them and comparing what they give.
+
+The vertical paths ("lattice", "line") are the inversion formula itself: where more and finer nodes agree they are
+right. The bent ones ("contour") are right only where nothing is met in between, so they are held against the
+vertical ones where these converge and, for a continuous law where they do not, against its total mass and mean.
+"""
+
+import warnings
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jglm import _contour, _invert
+from jglm._contour import Method
+from jglm._quadrature import across
+from jglm._support import Support, find_support
+
+METHODS = ("closed", "lattice", "line", "contour", "saddlepoint")
+TOLERANCE = 1e-11  # of log p, besides rounding in a / phi
+_CHEAP = 256  # nodes of a vertical path up to which no other is tried
+_NODES = {
+    "lattice": tuple(2**k for k in range(4, 13)),
+    "line": tuple(2**k for k in range(6, 14)),
+    "steepest": (16, 24, 32, 48, 64, 96, 128),
+    "hyperbola": (32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048),
+}
+_CHUNK = 2048
+
+
+def choose(family, phi=1.0, y=None, name=None):
+    """The cheapest `Method` of a scalar family with T(y) = y whose log density is right to `TOLERANCE`, else the one
+    of least estimated error, which it carries.
+
+    Args:
+        family: with numbers as params (not traced).
+        phi: the dispersion, or several: the smallest, the middle and the largest of them are tried.
+        y: the data, on whose range the method is to be right; by default the body and tails of laws across the
+            domain, for lattices up to 1,000 steps from the lower end.
+        name: one of METHODS to be used in any case; what is found is then its number of nodes and its error.
+
+    Raises ValueError for traced params and for a family of another kind.
+    """
+    if getattr(family, "dim", None) is not None or getattr(family, "T_", None) is not None:
+        raise ValueError(f"{family!r}: its log_prob needs a closed form, as eta is a vector or T(y) is not y")
+    if name is not None and name not in METHODS:
+        raise ValueError(f"density is {name!r}; it must be one of {METHODS}")
+    if any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves((family, phi, y))):
+        raise ValueError("the method of a density is chosen before tracing, from numbers")
+    phis = np.unique(np.quantile(np.asarray(phi, float), (0.0, 0.5, 1.0), method="nearest"))
+    ends = None
+    if y is not None and (y := _inside(np.asarray(y, float), family.support)).size:
+        ends = float(y.min()), float(y.max())
+    return _choose(_Key(family), tuple(phis.tolist()), ends, name)
+
+
+def _inside(y, support):
+    return y[(y > support.low) & (y < support.high)]
+
+
+class _Key:
+    """A family that compares by what it computes."""
+
+    def __init__(self, family):
+        self.family = family
+        params = tuple((k, np.asarray(v).tobytes()) for k, v in family.params.items())
+        self.key = family.a_, family.domain, params, family.support, getattr(family, "has_density", False)
+
+    def __eq__(self, other):
+        return self.key == other.key
+
+    def __hash__(self):
+        return hash(self.key)
+
+
+@lru_cache(maxsize=256)
+def _choose(key, phis, ends, name):
+    family = key.family
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True), warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        support = _support(family)
+        if name == "closed" or (name is None and key.key[-1]):
+            return Method("closed", 0, 0.0, support)
+        families = [_contour.inside(family, np.float64(phi), support) for phi in phis]
+        trials = [(f, phi, *_trials(f, support, phi, ends)) for f, phi in zip(families, phis, strict=True)]
+        trials = [t for t in trials if t[2].size]
+        if name == "saddlepoint" or not _takes_complex(family):
+            return _saddlepoint(support, trials)
+        return _pick([_Law(support, *t) for t in trials], name, support)
+
+
+def _takes_complex(family):
+    try:
+        _in_chunks(_on_plane, family, np.array([_invert.interior(family.domain, np.float64) + 0.1j]))
+    except (TypeError, ValueError, NotImplementedError, np.exceptions.ComplexWarning):
+        return False
+    return True
+
+
+def _support(family):
+    """As declared; its step, and which of its ends have a mass, as found from a."""
+    declared, found = family.support, find_support(family)
+    close = lambda a, b: bool(np.isfinite(a) and abs(a - b) <= 1e-6 * (1 + abs(a)))
+    low_in, high_in = found.low_in and close(declared.low, found.low), found.high_in and close(declared.high, found.high)
+    step = declared.step or found.step
+    if not step:
+        low_in = _levels_off(family, -1.0) if declared.low == 0 else low_in
+        high_in = _levels_off(family, 1.0) if declared.high == 0 else high_in
+    return Support(declared.low, declared.high, step, low_in, high_in)
+
+
+def _levels_off(family, side):
+    """Whether a tends to a number, and be it slowly, on the way to an end of the support at 0: a mass is there."""
+    eta = np.asarray([side * 10.0**k for k in (100, 200, 300)])
+    if not family.domain[0] < eta.min() <= eta.max() < family.domain[1]:
+        return False
+    a = np.asarray(jax.vmap(family.a)(eta))
+    before, after = np.abs(np.diff(a))
+    return bool(np.isfinite(a).all() and after <= 0.9 * before)
+
+
+# --------------------------------------------------------------------------- a on arrays
+@jax.jit
+def _on_plane(family, z):
+    """a and its derivative at complex z."""
+    return jax.vmap(lambda v: jax.jvp(family.a, (v,), (jnp.ones_like(v),)))(z)
+
+
+@jax.jit
+def _on_line(family, x):
+    """The first four derivatives of a at real x."""
+    d1 = jax.grad(family.a)
+    d2 = jax.grad(d1)
+    d3 = jax.grad(d2)
+    return jax.vmap(lambda v: (d1(v), d2(v), d3(v), jax.grad(d3)(v)))(x)
+
+
+def _in_chunks(f, family, x):
+    """f over all entries of x, compiled for one size only."""
+    flat = np.ravel(x)
+    pieces = []
+    for start in range(0, max(flat.size, 1), _CHUNK):
+        piece = flat[start : start + _CHUNK]
+        values = f(family, np.append(piece, np.full(_CHUNK - piece.size, 0.5)))
+        pieces.append([np.asarray(v)[: piece.size] for v in values])
+    return tuple(np.concatenate(v).reshape(np.shape(x)) for v in zip(*pieces, strict=True))
+
+
+def _means(family, s):
+    """eta at places s of the line that the domain is mapped to, and the means there."""
+    eta = np.asarray(jax.vmap(lambda v: _invert._from_line(v, family.domain))(jnp.asarray(s, float)))
+    return eta, _in_chunks(_on_line, family, eta)[0]
+
+
+def _places(family, y):
+    """s of the means y, by halving."""
+    left, right = np.full(y.shape, -700.0), np.full(y.shape, 700.0)
+    for _ in range(64):
+        s = (left + right) / 2
+        mean = _means(family, s)[1]
+        above = np.where(np.isfinite(mean), mean > y, s > 0)
+        left, right = np.where(above, left, s), np.where(above, s, right)
+    return s
+
+
+def _known(family, s, y=None):
+    """(c, y) at the places s, without those where a is out of reach of floating point."""
+    c, mean = _means(family, s)
+    y = mean if y is None else y
+    kept = np.isfinite(mean) & (np.abs(mean - y) <= 1e-6 * np.abs(y) + 1e-9)
+    return c[kept], y[kept]
+
+
+def _spread_out(family, phi):
+    """Places of a continuous law from the body to far tails: where the domain has one end, those at which y times the
+    distance to it, which is the shape of a gamma or the number of jumps of a tweedie, is phi times 1e-6 to 1e4."""
+    ends = np.isfinite(family.domain)
+    if ends.sum() != 1:
+        return np.linspace(-6, 6, 13) if ends.all() else np.linspace(-2, 2, 13)
+    s = np.linspace(-300, 300, 1201)
+    eta, mean = _means(family, s)
+    with np.errstate(all="ignore"):
+        shape = np.abs(mean * (eta - np.asarray(family.domain)[ends][0])) / phi
+    fine = (shape > 1e-6) & (shape < 1e4) & (np.abs(mean) > 1e-30) & (np.abs(mean) < 1e30)
+    if isinstance(family, _contour.Inside):
+        fine &= np.asarray(jax.vmap(family.rest)(jnp.asarray(eta))) > 1e-30
+    return np.linspace(s[fine].min(), s[fine].max(), 13) if fine.any() else np.linspace(-5, 5, 13)
+
+
+def _trials(family, support, phi, ends):
+    """(c, y): saddles c and means y to try, on the lattice if there is one."""
+    low, high, step, *_ = support
+    if not step:
+        return _known(family, _spread_out(family, phi) if ends is None else np.linspace(*_places(family, np.array(ends)), 13))
+    h = step * phi
+    origin = low if np.isfinite(low) else high if np.isfinite(high) else 0.0
+    k = np.array([1, 2, 3, 5, 8, 13, 30, 100, 300, 1000.0])
+    k = k if np.isfinite(low) else -k if np.isfinite(high) else np.concatenate([-k, [0.0], k])
+    if ends is not None:
+        a, b = (np.asarray(ends) - origin) / h
+        k = np.concatenate([np.linspace(a, b, 6), a + np.geomspace(1, max(b - a, 1), 6)])
+    elif np.isfinite(low) and np.isfinite(high):
+        k = np.linspace(0, (high - low) / h, 13)
+    y = origin + np.unique(np.round(k)) * h
+    y = y[(y > low + h / 2) & (y < high - h / 2)]
+    return _known(family, _places(family, y), y)
+
+
+# --------------------------------------------------------------------------- trying
+class _Law:
+    """A family at one dispersion, with the points at which methods are tried: saddles c and means y there, (m,)."""
+
+    def __init__(self, support, family, phi, c, y):
+        self.family, self.support, self.phi, self.c, self.y = family, support, phi, c, y
+        _, self.v, self.d3, self.d4 = _in_chunks(_on_line, family, c)
+        value = self.values(c + 0j)[0].real
+        self.noise = 2e-16 * (np.abs(value) + np.abs(c * y)) / phi + 1e-14
+
+    def values(self, z):
+        return _in_chunks(_on_plane, self.family, np.asarray(z, complex))
+
+    def log_saturated(self, name, n, refined=False, at=None):
+        """log density of y where the mean is y, by one method; by default at the points to try."""
+        c, y, v = at or (self.c, self.y, self.v)
+        phi, domain, step = self.phi, self.family.domain, self.support.step
+        with np.errstate(all="ignore"):
+            z, w = _contour.path(name, self.values, c, np.sqrt(phi / v), y, phi, n, domain, step, refined)
+            gap = self.values(z)[0] - self.values(c + 0j)[0][:, None] - (z - c[:, None]) * y[:, None]
+            return np.log(np.sum((np.exp(gap / phi) * w).real, axis=-1) / np.pi * (step or 1 / phi))
+
+    def worst(self, name, error):
+        """The largest error, rounding in a / phi included where it enters."""
+        noise = np.where(_series(self)[0] & (name == "contour"), 0.0, self.noise)
+        return float(np.max(np.maximum(error, noise)))
+
+    def tried(self, name):
+        """(n, values, errors) of a method at the least n that suffices, or at the n of the least error."""
+        kind = name
+        if name == "contour":
+            kind = "steepest" if _contour.is_steepest(name, self.family.domain, self.support.step) else "hyperbola"
+        best = None
+        for n in _NODES[kind]:
+            values = self.log_saturated(name, n)
+            better = self.log_saturated(name, 4 * n if kind != "steepest" else 2 * n, refined=True)
+            with np.errstate(invalid="ignore"):
+                error = np.abs(values - better)
+            error = np.where(np.isfinite(error), error, np.inf)
+            if best is None or np.minimum(error, 1).sum() < np.minimum(best[2], 1).sum():
+                best = n, values, error
+            if np.all(error <= TOLERANCE + 4 * self.noise):
+                break
+        return best
+
+
+def _series(law):
+    """(where the law is so near a normal one that the traced code takes Daniels' series; its value)."""
+    skew2, excess = law.phi * (law.d3 / law.v**1.5) ** 2, law.phi * law.d4 / law.v**2
+    near = skew2 + np.abs(excess) < _contour.NORMAL
+    unit = law.support.step or 1 / law.phi
+    value = np.log(unit) + 0.5 * np.log(law.phi / (2 * np.pi * law.v))
+    return near, value + np.log1p(np.where(near, excess / 8 - 5 * skew2 / 24, 0.0))
+
+
+def _bent(law, upright):
+    """The method "contour" as tried, with errors that hold against the vertical path and the total mass."""
+    n, values, error = law.tried("contour")
+    near, series = _series(law)
+    differ = np.abs(values - series)
+    values = np.where(near, series, values)
+    error = np.where(near, np.where(differ <= 1e-9 + 100 * law.noise, 1e-13, differ), error)
+    known = upright[2] < 1e-6
+    differ = np.abs(values - upright[1])
+    wrong = known & ~(differ <= 10 * (upright[2] + error) + 1e-10 + 10 * law.noise)
+    if wrong.any():
+        return n, values, np.where(known, differ, np.inf)
+    if known.all() or law.support.step:
+        return n, values, error if known.any() else np.full(error.shape, np.inf)
+    # The more nodes for it: what is in question is the path.
+    n_mass = n if _contour.is_steepest("contour", law.family.domain, 0.0) else 1024
+    return n, values, np.where(known, error, np.maximum(error, _defect(law, n_mass)))
+
+
+def _defect(law, n):
+    """By how much the total mass and the mean of a continuous density are off, relatively, for a law in the middle
+    of those tried."""
+    k, phi = len(law.c) // 2, law.phi
+    eta = law.c[k]
+    with np.errstate(all="ignore"):
+        x, w = (np.asarray(v) for v in across(eta, np.sqrt(phi / law.v[k]), law.family.domain, 601))
+        mean, v, *_ = _in_chunks(_on_line, law.family, x)
+        log_s = law.log_saturated("contour", n, at=(x, mean, v))
+        a = law.values(x + 0j)[0].real
+        own, slope = (v[0].real for v in law.values(np.array([eta + 0j])))
+        mass = w * v * np.exp(log_s - (own - a - (eta - x) * mean) / phi)
+        mass, mean = np.where(np.isfinite(mass), mass, 0.0), np.where(np.isfinite(mean), mean, 0.0)
+    off = (np.sum(mass * mean) - slope) / (np.abs(slope) + np.sqrt(phi * law.v[k]))
+    return max(abs(np.sum(mass) - 1), abs(off))
+
+
+def _pick(laws, name, support):
+    """The `Method`: the cheapest whose errors are small, else that of the least error."""
+    vertical = "lattice" if support.step else "line"
+    if not laws:
+        return Method(vertical, 16, 1e-15, support)
+    found = {vertical: [law.tried(vertical) for law in laws]}
+    rows = [_row(laws, vertical, found[vertical])]
+    if name == "contour" or (name is None and not (rows[0][2].error <= 10 * TOLERANCE and rows[0][2].nodes <= _CHEAP)):
+        found["contour"] = [_bent(law, upright) for law, upright in zip(laws, found[vertical], strict=True)]
+        rows.append(_row(laws, "contour", found["contour"]))
+    rows = [r for r in rows if name is None or r[2].name == name]
+    best = min(rows)[2]
+    if name is not None or best.error < 0.05:
+        return best
+    trials = [(law.family, law.phi, law.c, law.y) for law in laws]
+    return min(best, _saddlepoint(support, trials, found[best.name]), key=lambda m: m.error)
+
+
+def _row(laws, kind, tried):
+    """(whether its errors are too large, what it costs or, if they are, the largest error, the Method)."""
+    n, worst = max(t[0] for t in tried), max(law.worst(kind, t[2]) for law, t in zip(laws, tried, strict=True))
+    steep = _contour.is_steepest(kind, laws[0].family.domain, laws[0].support.step)
+    good = worst <= 10 * TOLERANCE
+    return not good, n * (10 if steep else 1) if good else worst, Method(kind, n, worst, laws[0].support)
+
+
+def _saddlepoint(support, trials, found=None):
+    """The saddlepoint density; its error is the first term that it leaves out, or what it is off where that is known."""
+    worst = 0.0
+    for i, (family, phi, c, _) in enumerate(trials):
+        _, v, d3, d4 = _in_chunks(_on_line, family, c)
+        off = (d4 / (8 * v**2) - 5 / 24 * (d3 / v**1.5) ** 2) * phi
+        if found is not None:
+            plain = np.log(support.step or 1 / phi) + 0.5 * np.log(phi / (2 * np.pi * v))
+            off = np.where(found[i][2] < 0.01, found[i][1] - plain, off)
+        off = np.where(np.isfinite(off), off, np.inf)
+        worst = max(worst, float(np.max(np.abs(off))), float(np.max(off) - np.min(off)))
+    return Method("saddlepoint", 0, worst, support)

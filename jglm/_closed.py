@@ -1,0 +1,122 @@
+"""Log-partitions that take more than a line, and base measures in closed form, for the catalogue of families.
+
+A `..._saturated` is the log density where the mean is y: what is left of it when the deviance is taken out (Jørgensen
+1997; for lattices with Loader's Stirling error, 2000).
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import gammaln, i0e
+
+from jglm._special import LOG_2PI, log1mexp, stirling_error
+
+
+# --------------------------------------------------------------------------- log-partitions
+def tweedie_partition(eta, power):
+    """((1-p) eta)^((2-p)/(1-p)) / (2-p), by log and exp, which take complex arguments."""
+    return jnp.exp((2 - power) / (1 - power) * jnp.log((1 - power) * eta)) / (2 - power)
+
+
+def positive_part(u):
+    """log(exp(u) - 1) for u > 0: what leaving out y = 0 makes of the log-partition u of a count."""
+    return u + log1mexp(-u)
+
+
+def log_sinhc(x):
+    """log(sinh(x) / x), by its series near 0."""
+    near, s = jnp.abs(x) < 0.3, x * x
+    series = s * (1 / 6 - s * (1 / 180 - s * (1 / 2835 - s * (1 / 37800 - s * (1 / 467775 - s * 691 / 3831077250)))))
+    size = jnp.where(near, 1.0, jnp.abs(x))
+    return jnp.where(near, series, size + log1mexp(-2 * size) - jnp.log(2 * size))
+
+
+def log_bessel(eta):
+    """log I0(|eta|) of a vector: even, so smooth in s = |eta|^2, by its series near 0."""
+    s = jnp.sum(eta * eta)
+    near = s < 1e-3
+    size = jnp.sqrt(jnp.where(near, 1.0, s))
+    series = s / 4 - s**2 / 64 + s**3 / 576 - 11 * s**4 / 49152
+    return jnp.where(near, series, jnp.log(i0e(size)) + size)
+
+
+def conway_maxwell(eta, nu, terms=1000):
+    """log sum_j exp(j eta - nu log j!) over `terms` terms; NaN where they are too few (mode over half of them)."""
+    j = jnp.arange(terms, dtype=jnp.finfo(eta.dtype).dtype)
+    exponents = j * eta - nu * gammaln(j + 1)
+    top = jax.lax.stop_gradient(jnp.max(exponents.real))
+    inside = jnp.exp(eta.real / nu) < terms / 2
+    return jnp.where(inside, top + jnp.log(jnp.sum(jnp.exp(exponents - top))), jnp.nan)
+
+
+# --------------------------------------------------------------------------- base measures
+def lattice_saturated(n, k):
+    """log of the probability of k successes in n trials, or of its kin, at its own mean: 0 at k = 0 and k = n."""
+    inside = (k > 0) & (k < n)
+    k = jnp.where(inside, k, n / 2)
+    value = stirling_error(n) - stirling_error(k) - stirling_error(n - k) + 0.5 * (jnp.log(n / (k * (n - k))) - LOG_2PI)
+    return jnp.where(inside, value, 0.0)
+
+
+def poisson_saturated(y, phi):
+    return jnp.where(y > 0, -stirling_error(y) - 0.5 * (LOG_2PI + jnp.log(jnp.where(y > 0, y, 1.0))), 0.0)
+
+
+def negative_binomial_saturated(y, phi, r):
+    s = jnp.where(y > 0, y, 1.0)
+    value = stirling_error(s + r) - stirling_error(r) - stirling_error(s) + 0.5 * (jnp.log(r / (s * (s + r))) - LOG_2PI)
+    return jnp.where(y > 0, value, 0.0)
+
+
+def negative_binomial_base(y, phi, r):
+    return gammaln(y + r) - gammaln(r) - gammaln(y + 1)
+
+
+def gamma_saturated(y, phi):
+    shape = 1 / phi
+    return 0.5 * (jnp.log(shape) - LOG_2PI) - stirling_error(shape) - jnp.log(y)
+
+
+def multinomial_saturated(y, phi):
+    """Of proportions y of n = 1 / phi trials."""
+    n = 1 / phi
+    one = lambda k: jnp.where(k > 0, stirling_error(k) + 0.5 * (LOG_2PI + jnp.log(jnp.where(k > 0, k, 1.0))), 0.0)
+    return one(n) - jnp.sum(one(jnp.round(y * n)))
+
+
+# --------------------------------------------------------------------------- draws
+def negative_binomial_draw(key, eta, phi, r):
+    """A Poisson whose mean is drawn from a gamma distribution."""
+    first, second = jax.random.split(key)
+    mean = r / jnp.expm1(-eta)
+    rate = jax.random.gamma(first, r, dtype=eta.dtype) * mean / r
+    return jax.random.poisson(second, rate).astype(eta.dtype)
+
+
+def inverse_gaussian_draw(key, eta, phi):
+    """lambda W with W of mean mu / lambda and shape 1, by Michael, Schucany and Haas (1976)."""
+    first, second = jax.random.split(key)
+    mu = (-2 * eta) ** -0.5 * phi
+    v = mu * jax.random.normal(first, dtype=eta.dtype) ** 2
+    # mu (1 + v/2 - sqrt(v + v^2/4)) without its cancellation.
+    x = mu / (1 + v / 2 + jnp.sqrt(v + v * v / 4))
+    keep = jax.random.uniform(second, dtype=eta.dtype) <= mu / (mu + x)
+    return jnp.where(keep, x, mu * mu / x) / phi
+
+
+def tweedie_draw(key, eta, phi, power):
+    """A Poisson number of gamma variables (1 < power < 2)."""
+    first, second = jax.random.split(key)
+    mu = ((1 - power) * eta) ** (1 / (1 - power))
+    count = jax.random.poisson(first, mu ** (2 - power) / (phi * (2 - power))).astype(eta.dtype)
+    shape = jnp.where(count > 0, count, 1.0) * (2 - power) / (power - 1)
+    total = jax.random.gamma(second, shape, dtype=eta.dtype) * phi * (power - 1) * mu ** (power - 1)
+    return jnp.where(count > 0, total, 0.0)
+
+
+def continuous_bernoulli_draw(key, eta, phi):
+    """The quantile of a uniform for -|eta|, reflected where eta > 0."""
+    u = jax.random.uniform(key, dtype=eta.dtype)
+    size = jnp.abs(eta)
+    safe = jnp.where(size < 1e-9, 1.0, size)
+    x = jnp.where(size < 1e-9, u, -jnp.log1p(u * jnp.expm1(-safe)) / safe)
+    return jnp.where(eta > 0, 1 - x, x)
