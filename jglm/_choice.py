@@ -85,9 +85,19 @@ def _choose(key, phis, ends, name):
         families = [_contour.inside(family, np.float64(phi), support) for phi in phis]
         trials = [(f, phi, *_trials(f, support, phi, ends)) for f, phi in zip(families, phis, strict=True)]
         trials = [t for t in trials if t[2].size]
+        if not trials:
+            return _without_trials(support, phis)
         if name == "saddlepoint" or not _takes_complex(family):
             return _saddlepoint(support, trials)
         return _pick([_Law(support, *t) for t in trials], name, support)
+
+
+def _without_trials(support, phis):
+    """Of a lattice that is nothing but its two ends anything is right; of another law nothing is known."""
+    low, high, step, *_ = support
+    if step and high - low < 1.5 * step * min(phis):
+        return Method("lattice", 16, 0.0, support)
+    return Method("saddlepoint", 0, np.inf, support)
 
 
 def _takes_complex(family):
@@ -102,7 +112,10 @@ def _support(family):
     """As declared; its step, and which of its ends have a mass, as found from a."""
     declared, found = family.support, find_support(family)
     close = lambda a, b: bool(np.isfinite(a) and abs(a - b) <= 1e-6 * (1 + abs(a)))
-    low_in, high_in = found.low_in and close(declared.low, found.low), found.high_in and close(declared.high, found.high)
+    low_in, high_in = (
+        found.low_in and close(declared.low, found.low),
+        found.high_in and close(declared.high, found.high),
+    )
     step = declared.step or found.step
     if not step:
         low_in = _levels_off(family, -1.0) if declared.low == 0 else low_in
@@ -172,36 +185,40 @@ def _known(family, s, y=None):
     return c[kept], y[kept]
 
 
-def _spread_out(family, phi):
-    """Places of a continuous law from the body to far tails: where the domain has one end, those at which y times the
-    distance to it, which is the shape of a gamma or the number of jumps of a tweedie, is phi times 1e-6 to 1e4."""
+def _spread_out(family, support, phi):
+    """Places of a continuous law from the body to far tails: where the domain has one end, means on a logarithmic scale
+    at which y times the distance to it, the shape of a gamma or the jumps of a tweedie, is phi times 1e-6 to 1e4."""
     ends = np.isfinite(family.domain)
-    if ends.sum() != 1:
+    sides = np.isfinite(support[:2])
+    if ends.sum() != 1 or sides.sum() != 1:
         return np.linspace(-6, 6, 13) if ends.all() else np.linspace(-2, 2, 13)
-    s = np.linspace(-300, 300, 1201)
+    size = np.geomspace(1e-30, 1e30, 241)
+    s = _places(family, support.low + size if sides[0] else support.high - size[::-1])
     eta, mean = _means(family, s)
     with np.errstate(all="ignore"):
-        shape = np.abs(mean * (eta - np.asarray(family.domain)[ends][0])) / phi
-    fine = (shape > 1e-6) & (shape < 1e4) & (np.abs(mean) > 1e-30) & (np.abs(mean) < 1e30)
+        shape = np.abs((mean - np.asarray(support[:2])[sides]) * (eta - np.asarray(family.domain)[ends])) / phi
+    fine = (shape > 1e-6) & (shape < 1e4)
     if isinstance(family, _contour.Inside):
         fine &= np.asarray(jax.vmap(family.rest)(jnp.asarray(eta))) > 1e-30
-    return np.linspace(s[fine].min(), s[fine].max(), 13) if fine.any() else np.linspace(-5, 5, 13)
+    s = s[fine]
+    return s[np.linspace(0, len(s) - 1, 13).round().astype(int)] if len(s) else np.linspace(-5, 5, 13)
 
 
 def _trials(family, support, phi, ends):
     """(c, y): saddles c and means y to try, on the lattice if there is one."""
     low, high, step, *_ = support
     if not step:
-        return _known(family, _spread_out(family, phi) if ends is None else np.linspace(*_places(family, np.array(ends)), 13))
+        s = _spread_out(family, support, phi) if ends is None else np.linspace(*_places(family, np.array(ends)), 13)
+        return _known(family, s)
     h = step * phi
     origin = low if np.isfinite(low) else high if np.isfinite(high) else 0.0
-    k = np.array([1, 2, 3, 5, 8, 13, 30, 100, 300, 1000.0])
+    k = np.geomspace(1, 1000, 40)
     k = k if np.isfinite(low) else -k if np.isfinite(high) else np.concatenate([-k, [0.0], k])
     if ends is not None:
         a, b = (np.asarray(ends) - origin) / h
-        k = np.concatenate([np.linspace(a, b, 6), a + np.geomspace(1, max(b - a, 1), 6)])
+        k = np.concatenate([np.linspace(a, b, 12), a + np.geomspace(1, max(b - a, 1), 24)])
     elif np.isfinite(low) and np.isfinite(high):
-        k = np.linspace(0, (high - low) / h, 13)
+        k = np.linspace(0, (high - low) / h, 40)
     y = origin + np.unique(np.round(k)) * h
     y = y[(y > low + h / 2) & (y < high - h / 2)]
     return _known(family, _places(family, y), y)
@@ -225,7 +242,7 @@ class _Law:
         c, y, v = at or (self.c, self.y, self.v)
         phi, domain, step = self.phi, self.family.domain, self.support.step
         with np.errstate(all="ignore"):
-            z, w = _contour.path(name, self.values, c, np.sqrt(phi / v), y, phi, n, domain, step, refined)
+            z, w, _ = _contour.path(name, self.values, c, np.sqrt(phi / v), y, phi, n, domain, step, refined)
             gap = self.values(z)[0] - self.values(c + 0j)[0][:, None] - (z - c[:, None]) * y[:, None]
             return np.log(np.sum((np.exp(gap / phi) * w).real, axis=-1) / np.pi * (step or 1 / phi))
 
@@ -301,8 +318,6 @@ def _defect(law, n):
 def _pick(laws, name, support):
     """The `Method`: the cheapest whose errors are small, else that of the least error."""
     vertical = "lattice" if support.step else "line"
-    if not laws:
-        return Method(vertical, 16, 1e-15, support)
     found = {vertical: [law.tried(vertical) for law in laws]}
     rows = [_row(laws, vertical, found[vertical])]
     if name == "contour" or (name is None and not (rows[0][2].error <= 10 * TOLERANCE and rows[0][2].nodes <= _CHEAP)):
@@ -325,7 +340,7 @@ def _row(laws, kind, tried):
 
 
 def _saddlepoint(support, trials, found=None):
-    """The saddlepoint density; its error is the first term that it leaves out, or what it is off where that is known."""
+    """The saddlepoint density; its error is the first term that it leaves out, or what it is off where known."""
     worst = 0.0
     for i, (family, phi, c, _) in enumerate(trials):
         _, v, d3, d4 = _in_chunks(_on_line, family, c)

@@ -24,7 +24,7 @@ from jglm._support import INF, Support
 
 STEP = 0.15  # of the vertical line, in standard deviations of the tilted law: a period of 2 pi / 0.15 = 42 of them
 BEND = 0.13  # of the hyperbola, in its own parameter
-FINE = 0.35  # of the hyperbola near its vertex, as STEP is
+FINE = 0.25  # of the hyperbola near its vertex, as STEP is
 ANGLE = 0.8  # of the hyperbola's asymptotes to the vertical
 REACH = 9.0  # of the steepest path, in standard deviations: exp(-REACH^2 / 2) is 3e-18
 NORMAL = 4e-5  # squared skewness and excess kurtosis below which Daniels' series is better than an integral
@@ -47,10 +47,12 @@ class Method(NamedTuple):
 
 
 def path(name, values, c, spread, y, phi, n, domain, span, refined=False):
-    """The path of a method through c; `spread` is sqrt(phi / a''(c)), the width of the integrand's peak.
+    """The path of a method through c: (z, w, turns). `spread` is sqrt(phi / a''(c)), the width of the integrand's peak.
 
     `values(z)` gives a and a', `span` is the step of the lattice at phi = 1 (0: none). `refined` takes half the steps
-    and another bend: what n nodes give is right where 4 n refined ones agree.
+    and another bend: what n nodes give is right where 4 n refined ones agree. `turns(eta, root)` is how far a real eta
+    is from the path, in steps times 2 pi, negative to its right; root^2 is the deviance of eta, with the sign of
+    c - eta.
     """
     if name != "contour":
         return _vertical(c, spread, n, span, STEP / 2 if refined else STEP)
@@ -65,16 +67,18 @@ def is_steepest(name, domain, span):
 
 
 def _vertical(c, spread, n, span, step):
-    """c + i t, of a lattice up to half its period, elsewhere as far as n steps go.
+    """c + i t, as far as n steps go, or on a lattice, where that is far, along the whole period.
 
     For a characteristic function that decays fast. What it leaves out are the tilted masses 2 pi / step standard
-    deviations away, or on the whole circle n span phi away.
+    deviations away, or on the whole circle 2 n span phi away.
     """
+    xp = np if isinstance(c, np.ndarray) else jnp
     step = step * spread
     if span:
-        step = (np if isinstance(c, np.ndarray) else jnp).minimum(step, np.pi / (n * span))
+        whole = np.pi / (n * span)
+        step = xp.where(step > 0.4 * whole, whole, step)
     t = step[..., None] * (np.arange(n) + 0.5)
-    return c[..., None] + 1j * t, (1.0 + 0j) * (step[..., None] + 0 * t)
+    return c[..., None] + 1j * t, (1.0 + 0j) * (step[..., None] + 0 * t), lambda eta, _: 2 * np.pi * (c - eta) / step
 
 
 def _hyperbola(c, spread, n, domain, refined):
@@ -97,7 +101,14 @@ def _hyperbola(c, spread, n, domain, refined):
     across, along = (rho * towards * np.sin(angle))[..., None], (rho * np.cos(angle))[..., None]
     # cosh t - 1 without its cancellation.
     z = c[..., None] + 2 * across * xp.sinh(t / 2) ** 2 + 1j * along * xp.sinh(t)
-    return z, step[..., None] * (along * xp.cosh(t) - 1j * across * xp.sinh(t))
+
+    def turns(eta, _):
+        # z(t) = eta at an imaginary t, where the hyperbola has another angle; beyond 0 it decays no more.
+        sine = np.sin(angle) + towards * (eta - c) / rho
+        other = xp.arcsin(xp.clip(sine, 0.0, 1.0))
+        return xp.where(sine > 0, 2 * np.pi * towards * (angle - other) / step, xp.sign(c - eta) * np.inf)
+
+    return z, step[..., None] * (along * xp.cosh(t) - 1j * across * xp.sinh(t)), turns
 
 
 def _steepest(values, c, spread, y, phi, n, reach):
@@ -124,16 +135,16 @@ def _steepest(values, c, spread, y, phi, n, reach):
 
     # At u = 0 dz/du = i / sqrt(a''), and that is spread / sqrt(phi).
     slope = 1j * spread / phi**0.5
-    carry = c - slope * step / 2, slope, slope
+    carry, turns = (c - slope * step / 2, slope, slope), lambda _, root: 2 * np.pi * root / step
     if not isinstance(c, np.ndarray):
         z, w = lax.scan(advance, carry, jnp.arange(n, dtype=c.dtype))[1]
-        return z, -1j * step * w
+        return z, -1j * step * w, turns
     nodes = []
     for k in range(n):
         carry, node = advance(carry, k)
         nodes.append(node)
     z, w = (np.stack(v, axis=-1) for v in zip(*nodes, strict=True))
-    return z, -1j * step * w
+    return z, -1j * step * w, turns
 
 
 @jax.custom_jvp
@@ -240,8 +251,23 @@ def fixed_path(family, method, c, y, phi):
     return path(method.name, values, c, spread, y, phi, method.nodes, family.domain, method.support.step)
 
 
-def along(family, method, c, y, phi, kernel=None):
-    """1 / (2 pi i) times the integral of exp{[a(z) - a(c) - (z - c) y] / phi}, and of a factor kernel(z), through c."""
-    z, w = fixed_path(family, method, c, y, phi)
-    terms = jnp.exp((jax.vmap(family.a)(z) - family.a(c) - (z - c) * y) / phi) * w
-    return jnp.sum((terms if kernel is None else terms * kernel(z)).real) / np.pi
+def along(family, method, c, y, phi):
+    """1 / (2 pi i) times the integral of exp{[a(z) - a(c) - (z - c) y] / phi} through c."""
+    z, w, _ = fixed_path(family, method, c, y, phi)
+    return jnp.sum((_integrand(family, z, c, y, phi) * w).real) / np.pi
+
+
+def beside_pole(family, method, c, y, phi, eta, root):
+    """The same with h / (exp(h (z - eta)) - 1) on a lattice, else 1 / (z - eta), in parts: (sum, lost).
+
+    The sum over the nodes is P(Y > y) times exp{root^2 / (2 phi)}, less what the midpoint rule loses of the pole at
+    eta: 1 / (1 + exp(2 pi d)), d steps left of the path (Goodwin 1949). So the path may pass it as near as it likes.
+    """
+    h = method.support.step
+    z, w, turns = fixed_path(family, method, c, y, phi)
+    kernel = h / jnp.expm1(h * (z - eta)) if h else 1 / (z - eta)
+    return jnp.sum((_integrand(family, z, c, y, phi) * kernel * w).real) / np.pi, turns(eta, root)
+
+
+def _integrand(family, z, c, y, phi):
+    return jnp.exp((jax.vmap(family.a)(z) - family.a(c) - (z - c) * y) / phi)

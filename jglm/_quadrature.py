@@ -6,7 +6,6 @@ import numpy as np
 from jax import lax
 from jax.scipy.special import logsumexp
 
-from jglm import _invert
 from jglm._special import log1mexp
 
 _T = np.linspace(-6.0, 6.0, 241)  # where the double exponential rules are taken (Takahasi and Mori 1974)
@@ -103,7 +102,7 @@ def quantile_by_search(log_tails, log_prob, p, support, centre, spread, span=0.0
     log_p, log_q = (jnp.log1p(-p), jnp.log(p)) if upper else (jnp.log(p), jnp.log1p(-p))
 
     def short(y):
-        """How much is missing at y: the log of the wanted over the actual lower tail, or of actual over wanted upper."""
+        """What is missing at y: log of the wanted over the actual lower tail, or of the actual over the wanted upper."""
         log_cdf, log_sf = log_tails(y)
         return jnp.where(log_p <= log_q, log_p - log_cdf, log_sf - log_q)
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import density, irls, joint, linalg
+from jglm import irls, joint, linalg
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
 
@@ -31,7 +31,7 @@ def log_likelihood(model, prepared, kept, coef, phi=None):
     phi = 1.0 if family.dispersion == "fixed" else phi
     guess = float(totals.deviance) / problem.count if phi is None else phi
     y = np.where(on if prepared.y.ndim == 1 else on[:, None], prepared.y, prepared.y[np.argmax(on)])
-    method = None if family.has_density else density.choose(family, guess, y[on])
+    method = None if family.has_density else family.density_method(guess / prepared.size[on], y[on])
     args = family, y, np.asarray(rows.eta), np.where(on, prepared.size, 1.0), np.where(on, prepared.power, 0.0), method
     if phi is None:
         phi = _most_likely(lambda u: [float(v) for v in _llf_slopes(*args, u)], np.log(guess))

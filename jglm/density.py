@@ -31,8 +31,6 @@ __all__ = [
     "lugannani_rice_one", "quantile_by_search", "quantile_one", "sf_one",
 ]  # fmt: skip
 
-POLE = 2.5  # how many standard deviations the path of a tail stays away from its pole
-
 
 # --------------------------------------------------------------------------- where y lies
 def _origin(support):
@@ -158,8 +156,9 @@ def _log_mass(family, eta, phi, method, count=256):
     d1, d2 = jax.grad(family.a), jax.grad(jax.grad(family.a))
     x, w = lax.stop_gradient(across(eta, jnp.sqrt(phi / d2(eta)), family.domain))
     gap = lambda x: family.a(eta) - family.a(x) - (eta - x) * d1(x)
-    terms = jax.vmap(lambda x, w: jnp.log(w) + 0.5 * jnp.log(d2(x) / (2 * np.pi * phi)) - gap(x) / phi)(x, w)
-    mass = logsumexp(jnp.where(jnp.isfinite(terms), terms, -jnp.inf))
+    term = jax.vmap(lambda x, w: jnp.log(w) + 0.5 * jnp.log(d2(x) / (2 * np.pi * phi)) - gap(x) / phi)
+    good = jnp.isfinite(lax.stop_gradient(term(x, w)))
+    mass = logsumexp(jnp.where(good, term(jnp.where(good, x, eta), jnp.where(good, w, 1.0)), -jnp.inf))
     step, origin = method.support.step * phi, _origin(method.support)
     if not method.support.step:
         return mass
@@ -178,14 +177,12 @@ def log_tails_one(family, y, eta, phi, method):
     support, given = method.support, y
     y = _floor(y, phi, support)
     inner, inside, at_low, _ = _places(family, y, phi, support)
-    part, upper = _log_tail(family, inner, eta, phi, method)
+    log_cdf, log_sf = _tails_inside(family, inner, eta, phi, method)
     first = _log_mass_at(family, support, False, eta, phi) if support.low_in else -jnp.inf
     last = _log_mass_at(family, support, True, eta, phi) if support.high_in else -jnp.inf
-    # The path of a continuous law has no part in a mass at an end, that of a lattice has.
-    low, high = (-jnp.inf, -jnp.inf) if support.step else (first, last)
-    own = jnp.where(upper, high, low)
-    near, far = jnp.logaddexp(part, own), _log_minus(log1mexp(own), part)
-    log_cdf, log_sf = jnp.where(upper, far, near), jnp.where(upper, near, far)
+    if not support.step:  # those were given that y is at neither end
+        none = log1mexp(jnp.logaddexp(first, last))
+        log_cdf, log_sf = jnp.logaddexp(first, none + log_cdf), jnp.logaddexp(last, none + log_sf)
     below = ~inside & ~at_low & (y <= support.low)
     above = jnp.where(jnp.isnan(given), jnp.nan, 0.0)
     log_cdf = jnp.where(inside, log_cdf, jnp.where(at_low, first, jnp.where(below, -jnp.inf, above)))
@@ -193,50 +190,26 @@ def log_tails_one(family, y, eta, phi, method):
     return log_cdf, jnp.where(inside, log_sf, jnp.where(at_low, rest, jnp.where(below, 0.0, above - jnp.inf)))
 
 
-def _log_minus(x, y):
-    """log(exp(x) - exp(y)), and -inf where rounding has made y the larger."""
-    return x + log1mexp(jnp.minimum(y - x, 0.0))
-
-
-def _log_tail(family, y, eta, phi, method):
-    """(log of a tail, whether it is P(Y > y)): the inversion integral with 1 / (z - eta), a lattice's with
-    h / (exp(h (z - eta)) - 1), on a path right of the pole eta for P(Y > y), left of it for -P(Y <= y)."""
-    h = method.support.step
-    kernel = lambda z: h / jnp.expm1(h * (z - eta)) if h else 1 / (z - eta)
-    law, at, _ = _saddle(family, y, phi, method.support, family.natural_one(y))
-    if _contour.is_steepest(method.name, family.domain, h):
-        return _tail_beside_pole(family, y, eta, phi, method, at, kernel)
-    low, high = family.domain
-    away = POLE * jnp.sqrt(phi / jax.grad(jax.grad(law.a))(at))
-    room_left, room_right = jnp.minimum(at, eta) - low, high - jnp.maximum(at, eta)
-    upper = jnp.where(jnp.abs(at - eta) >= away, at > eta, room_right > room_left)
-    right = jnp.maximum(at, eta + jnp.minimum(away, room_right / 2))
-    left = jnp.minimum(at, eta - jnp.minimum(away, room_left / 2))
-    c = jnp.where(upper, right, left)
-    total = _contour.along(law, method, c, y, phi, kernel)
-    if law is family:
-        shift = (family.deviance_one(y, c) - family.deviance_one(y, eta)) / (2 * phi)
-    else:
-        shift = (law.a(c) - c * y - (family.a(eta) - eta * y)) / phi
-    return jnp.log(jnp.maximum(jnp.where(upper, total, -total), 0.0)) + shift, upper
-
-
-def _tail_beside_pole(family, y, eta, phi, method, at, kernel):
-    """The same on a path of steepest descent, which cannot be shifted: Lugannani and Rice (1980) with the remainder.
-
-    1 / (u - i w) has the same pole in u, where the path is f(z) = f(at) - u^2 / 2, and its integral is a normal tail.
-    """
-    z, w = _contour.fixed_path(family, method, at, y, phi)
-    u = lax.stop_gradient(_contour.REACH * phi**0.5) * (np.arange(method.nodes) + 0.5) / method.nodes
-    upper = at >= eta
-    unit = family.deviance_one(y, eta)
+def _tails_inside(family, y, eta, phi, method):
+    """(log P(Y <= y), log P(Y > y)) at a y inside the support, by inversion along the path of the density."""
+    law, c, _ = _saddle(family, y, phi, method.support, family.natural_one(y))
+    unit = _deviance(law, y, c, eta)
+    upper = c >= eta
     root = jnp.where(upper, 1.0, -1.0) * jnp.sqrt(unit)
-    normal = jnp.exp(-u * u / (2 * phi)) * root / (u * u + unit) * (u[0] * 2)
-    exponent = (jax.vmap(family.a)(z) - family.a(at) - (z - at) * y) / phi
-    own = (jnp.exp(exponent) * kernel(z) * w).real
-    log_tail = log_ndtr(-jnp.sqrt(unit / phi))
-    rest = jnp.where(upper, 1.0, -1.0) * jnp.sum(own - normal) / np.pi
-    return log_tail + jnp.log1p(jnp.maximum(rest * jnp.exp(-unit / (2 * phi) - log_tail), -1.0)), upper
+    if _contour.is_steepest(method.name, family.domain, method.support.step):
+        method = method._replace(nodes=max(method.nodes, 48))  # the pole may be 60 standard deviations away
+    total, turns = _contour.beside_pole(law, method, c, y, phi, eta, root)
+    scaled = jnp.where(upper, total, -total) + jnp.exp(unit / (2 * phi) - jnp.logaddexp(jnp.abs(turns), 0.0))
+    near = jnp.minimum(jnp.log(jnp.maximum(scaled, 0.0)) - unit / (2 * phi), 0.0)
+    far = log1mexp(near)
+    return jnp.where(upper, far, near), jnp.where(upper, near, far)
+
+
+def _deviance(law, y, c, eta):
+    """The unit deviance of y from eta, for a law whose saddle at y is c."""
+    if isinstance(law, _contour.Inside):
+        return jnp.maximum(2 * (law.a(eta) - law.a(c) - (eta - c) * y), 0.0)
+    return law.deviance_one(y, eta)
 
 
 def _tails_by_quadrature(family, y, eta, phi, method):
@@ -276,8 +249,7 @@ def lugannani_rice_one(family, y, eta, phi, support):
     v, skew, excess = _cumulants(law, at, phi)
     scale = jnp.sqrt(v / phi)
     q = (at - eta) * scale
-    unit = family.deviance_one(y, eta) if law is family else 2 * (law.a(eta) - law.a(at) - (eta - at) * y)
-    r = jnp.sign(q) * jnp.sqrt(jnp.maximum(unit, 0.0) / phi)
+    r = jnp.sign(q) * jnp.sqrt(_deviance(law, y, at, eta) / phi)
     near = jnp.abs(q) < 1e-3
     safe_q, safe_r = jnp.where(near, 1.0, q), jnp.where(near, 1.0, r)
     lattice = -jnp.expm1(-h * safe_q / scale) * scale / h if h else safe_q

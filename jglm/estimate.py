@@ -91,8 +91,16 @@ def _jointly(problem, start, tol, options):
 
     solver = options["solver"]
     record = Newton(tol, options["max_iter"] or 200) if isinstance(solver, str) else solver
-    unknowns = joint.begin(problem, start, fit_scalar)
-    found = by_solver(problem, record, options["dtype"], unknowns, options["progress"])
+    unknowns, method = None, None
+    for _ in range(4):
+        # Without a closed density the best way to compute it is that at the parameters found.
+        before, method = method, joint.density_method(problem, unknowns)
+        if unknowns is not None and method == before:
+            break
+        seen = problem.with_model(joint.with_density(problem.model, method))
+        unknowns = joint.begin(seen, start, fit_scalar) if unknowns is None else unknowns
+        found = by_solver(seen, record, options["dtype"], unknowns, options["progress"])
+        unknowns = Unknowns(jnp.asarray(problem.shape(found.flat)), found.nuisance)
     joint.warn_of_limits(problem.model.family, problem.prepared, found.nuisance)
     return found
 

@@ -247,6 +247,22 @@ class Family:
         """Whether log_prob has a closed form."""
         return (self.log_b_ is not None or self.log_saturated_ is not None) and self.density != "none"
 
+    def density_method(self, phi=1.0, y=None):
+        """How log_prob is computed, a `density.Method`: its name and the estimated absolute error of log p.
+
+        "closed" where the family has a closed form; else, from a alone, what `density.choose` finds best at this phi
+        and over these y. Raises ValueError for quasi-likelihood families, and without a closed form where eta is a
+        vector, T(y) is not y or params are traced.
+        """
+        if self.has_density:
+            support = self.support if self.dim is None else NAMED["real"]
+            return density.Method("closed", 0, 1e-13, support)
+        if isinstance(self.density, density.Method):
+            return self.density
+        if self.density == "none":
+            raise ValueError(f"family {self.name!r} is one of quasi-likelihood: it has no distribution")
+        return density.choose(self, phi, y, self.density)
+
     # ------------------------------------------------------------------ broadcast
     def _each(self, one, ins, out="()"):
         """`one`, of one observation, over arrays; `ins` marks with 'k' what is a vector for a vector eta."""

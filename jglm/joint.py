@@ -29,6 +29,28 @@ def begin(problem, start, fit_scalar):
     return Unknowns(jnp.asarray(coef), {k: jnp.asarray(v) for k, v in nuisance.items()})
 
 
+def density_method(problem, unknowns=None):
+    """How the density is best computed at the parameters found, or to begin with; None where it has a closed form."""
+    family = problem.model.family
+    if family.parametrize_ is not None or family.has_density:
+        return None
+    y = problem.prepared.y[problem.prepared.weight > 0]
+    if unknowns is None:
+        fixed = family.replace(free=())
+        phi = float(np.var(y) / fixed.variance(fixed.natural(jnp.asarray(np.mean(y))))) * np.array([0.3, 1.0, 3.0])
+    else:
+        values = {name: value_of(free, unknowns.nuisance[name]) for name, free in family.free}
+        phi = float(values.get("phi", 1.0))
+        fixed = family.replace(free=(), params={k: values.get(k, v) for k, v in family.params.items()})
+    size = problem.prepared.size[problem.prepared.weight > 0]
+    return fixed.density_method(np.ravel(phi)[:, None] / np.quantile(size, [0.0, 0.5, 1.0]), y)
+
+
+def with_density(model, method):
+    """The model whose family computes its density so."""
+    return model if method is None else Model(model.family.replace(density=method), model.link, model.penalty)
+
+
 def _first_coefficients(problem, fit_scalar):
     model = problem.model
     family, width = model.family, model.width()

@@ -18,7 +18,7 @@ def of(fit):
         ("Residual df:", f"{fit.df_resid:,.0f}"), ("Model df:", f"{fit.df_model:,.0f}"),
         ("Fit:", f"{fit.solver}, {fit.n_iter} passes, {'converged' if fit.converged else 'NOT converged'}"),
         ("Log-likelihood:", number(fit.llf, 2)), ("Deviance:", number(fit.deviance, 2)), ("Null deviance:", null),
-        ("Pearson chi2:", number(fit.pearson_chi2, 2) if fit.params.ndim == 1 else "NA"),
+        ("Pearson chi2:", number(fit.pearson_chi2, 2)),
         ("Dispersion:", number(fit.scale)), ("AIC:", number(fit.aic, 2)),
     ]  # fmt: skip
     formula = "" if fit.formula is None else fit.formula.text

@@ -127,10 +127,14 @@ def starting_rows(model, t, w, blend):
     T(y) itself twice that share, so that 1/2 takes the data as they are and 0 is the fit of a constant.
 
     Valid for every family, since the range of the mean is convex; a thousandth of the family's central mean keeps the
-    overall mean off the edge of the support (all counts 0).
+    overall mean off the edge of the support (all counts 0). Where T(y) is not y the rows begin at the overall mean: a
+    mean of T half way to the edge may be that of a law too narrow to compute.
     """
     center = jax.grad(model.family.a)(model.family.center(w.dtype))
     mean = jnp.expand_dims(0.999 * jnp.sum(scale(w, t), axis=0) / jnp.sum(w) + 0.001 * center, 0)
+    if model.family.T_ is not None:
+        lin = model.link.linear(model.family, mean[0])
+        return t, jnp.broadcast_to(lin, (len(t), *lin.shape))
     mu, t = mean + blend * (t - mean), mean + 2 * blend * (t - mean)
     return t, jax.vmap(lambda m: model.link.linear(model.family, m))(mu)
 
@@ -200,7 +204,7 @@ def describe(model, y, lin, weight, size, power, count, values):
     bend = jax.vmap(jax.hessian(family.a))(eta)
     expected = _sandwich(jac, bend, eta.ndim, lin.ndim)
     total = lambda v: jnp.sum(jnp.where(on, weight * v, 0.0))
-    slope, chi2 = None, jnp.zeros((), lin.dtype)
+    slope, chi2 = None, jnp.full((), jnp.nan, lin.dtype)
     if lin.ndim == 1 and mu.ndim == 1:
         slope = jax.vmap(jax.grad(mean))(lin, values)
         chi2 = total((y - mu) ** 2 / variance) if family.T_ is None or family.moments_ is not None else jnp.nan

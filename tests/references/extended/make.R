@@ -119,7 +119,7 @@ ml <- function(id, title, dataset, formula, data, family, weights = NULL, extra 
   a <- list(list(coef = p$coef, deviance = p$deviance)); names(a) <- "glm"
   if (family$family == "Gamma" && is.null(weights)) { s <- gamma.shape(f, it.lim = 100, eps.max = 1e-15); a[["MASS::gamma.shape"]] <- list(shape = s$alpha, shape_se = s$SE) }
   if (!is.null(extra)) a <- c(a, extra(data))
-  case(id, title, dataset, sprintf("glm(%s, %s)", paste(deparse(formula), collapse = ""), family$family), model.matrix(f), f$y, weights = weights, answers = a)
+  case(id, title, dataset, sprintf("glm(%s, %s('%s'))", paste(deparse(formula), collapse = ""), family$family, family$link), model.matrix(f), f$y, weights = weights, answers = a)
 }
 ml("gamma_airquality", "Gamma, shape by maximum likelihood", "datasets::airquality, complete rows; temp = (Temp - 75) / 10, wind = Wind / 10, solar = Solar.R / 100",
    Ozone ~ temp + wind + solar, aq, Gamma("log"), extra = function(d) list("glmmTMB(Gamma)" = tmb(glmmTMB(Ozone ~ temp + wind + solar, data = d, family = Gamma("log"), control = tmb_control))))
@@ -153,7 +153,7 @@ vgdir <- function(f, Y) {                       # VGAM 1.1.7's own logLik counts
 }
 d <- vglm(Y ~ energy + year, dirichlet, data = m, control = tiny)
 case("dirichlet_costs", "Dirichlet, log alpha_j = x'b_j", "AER::ManufactCosts; shares divided by their sum, energy = log(energyprice / capitalprice), year = (row - 13) / 10",
-     "VGAM::vglm(shares ~ energy + year, dirichlet)", X, Y, answers = list("VGAM::vglm(dirichlet)" = vg(d)))
+     "VGAM::vglm(shares ~ energy + year, dirichlet)", X, Y, note = "alpha reaches 5000: float64 knows this likelihood to 1e-10 and the coefficients to 1e-10 standard errors", answers = list("VGAM::vglm(dirichlet)" = vgdir(d, Y)))
 case("dirichlet_costs_mean_precision", "Dirichlet, softmax mean and log precision ~ year", "AER::ManufactCosts, as in dirichlet_costs", "", X, Y, Z = model.matrix(~ year, m))
 P <- as.matrix(Pottery[, c("Al", "Fe", "Mg", "Ca", "Na")]); P <- P / rowSums(P); po <- Pottery
 d <- vglm(P ~ Site, dirichlet, data = po, control = tiny)
@@ -169,6 +169,11 @@ ordered_case <- function(id, title, dataset, formula, data, method, weights = NU
   J <- length(f$zeta); p <- length(coef(f)); i <- c(J + seq_len(p), seq_len(J))
   a <- list("MASS::polr" = list(coef = I(unname(coef(f))), cut = I(unname(f$zeta)), se = I(unname(sqrt(diag(vcov(f))))), llf = as.numeric(logLik(f))),
             "ordinal::clm" = list(coef = I(unname(g$beta)), cut = I(unname(g$alpha)), se = I(unname(sqrt(diag(vcov(g))))[i]), llf = as.numeric(logLik(g))))
+  if (method %in% c("logit", "probit", "cloglog")) {
+    v <- vglm(formula, do.call(cumulative, list(parallel = TRUE, link = paste0(method, "link"))), data = data, weights = .w, control = tiny)
+    a[["VGAM::vglm(cumulative), expected information"]] <- list(coef = I(-unname(coef(v)[J + seq_len(p)])), cut = I(unname(coef(v)[seq_len(J)])),
+      expected_se = I(unname(sqrt(diag(vcov(v)))[i])), llf = as.numeric(logLik(v)))
+  }
   mf <- model.frame(formula, data)
   case(id, title, dataset, sprintf("MASS::polr(%s, method = '%s'%s)", paste(deparse(formula), collapse = ""), pm, if (is.null(weights)) "" else ", weights = Freq"),
        model.matrix(formula, data)[, -1], as.integer(model.response(mf)) - 1, weights = weights, link = method, levels = levels(model.response(mf)), answers = a,
@@ -245,10 +250,11 @@ case("conway_maxwell_insectsprays", "Conway-Maxwell-Poisson, log lambda = x'b, o
 ni <- nitrofen; ni$conc <- ni$conc / 100
 case("conway_maxwell_nitrofen", "Conway-Maxwell-Poisson, log lambda = x'b, one nu", "boot::nitrofen; conc = conc / 100", "", model.matrix(total ~ conc + I(conc^2), ni), ni$total)
 B <- data.frame(angle = as.numeric(fisherB20$theta) * pi / 180, distance = as.numeric(fisherB20$x) / 100); names(B) <- c("angle", "distance")
-mv <- mle.vonmises(circular(B$angle))
+C <- mean(cos(B$angle)); S <- mean(sin(B$angle))
+A <- function(k) besselI(k, 1, TRUE) / besselI(k, 0, TRUE) - sqrt(C^2 + S^2)
 case("von_mises_periwinkles", "Von Mises, canonical: (kappa cos m, kappa sin m) = X B", "circular::fisherB20 (blue periwinkles, Fisher and Lee 1992); angle in radians, distance / 100", "", model.matrix(~ distance, B), B$angle)
-case("von_mises_periwinkles_constant", "Von Mises, canonical, no covariate", "circular::fisherB20", "circular::mle.vonmises(angle)", model.matrix(~ 1, B), B$angle,
-     answers = list("circular::mle.vonmises" = list(mu = as.numeric(mv$mu), kappa = mv$kappa)))
+case("von_mises_periwinkles_constant", "Von Mises, canonical, no covariate", "circular::fisherB20", "", model.matrix(~ 1, B), B$angle,
+     answers = list("R, direction of the mean vector, uniroot of I1 / I0 = its length" = list(mu = atan2(S, C), kappa = uniroot(A, c(0.1, 10), tol = 1e-16)$root)))
 
 pk <- c("MASS", "mgcv", "nnet", "VGAM", "glmmTMB", "TMB", "statmod", "ordinal", "AER", "carData", "circular", "pscl", "boot")
 versions <- paste(c(R.version.string, paste(pk, vapply(pk, function(p) as.character(packageVersion(p)), ""))), collapse = ", ")

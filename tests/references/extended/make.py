@@ -173,9 +173,10 @@ def negative_binomial_variance(r):
 def power_variance(p):
     return (
         lambda m: m**p,
-        lambda y, m: 2 * (y * ((y ** (1 - p) if y else 0) - m ** (1 - p)) / (1 - p)
-                          - (y ** (2 - p) - m ** (2 - p)) / (2 - p)),
-    )  # fmt: skip
+        lambda y, m: (
+            2 * (y * ((y ** (1 - p) if y else 0) - m ** (1 - p)) / (1 - p) - (y ** (2 - p) - m ** (2 - p)) / (2 - p))
+        ),
+    )
 
 
 LINKS = {  # inverse link and its derivative
@@ -213,14 +214,19 @@ def deviances(c, variance, link, par):
     """Deviance, null deviance and Pearson's chi2 of a fit with these weights; the fit again, by IRLS."""
     again, _, deviance, pearson, _ = irls(c.X, c.y, c.w, c.offset, variance, link, par)
     mean = mp.fsum(a * b for a, b in zip(c.w, c.y, strict=True)) / mp.fsum(c.w)
-    first = {"identity": mean, "log": mp.log(mean), "logit": mp.log(mean / (1 - mean)), "geometric": mp.log(mean / (1 + mean))}[link]
+    first = {
+        "identity": mean,
+        "log": mp.log(mean),
+        "logit": mp.log(mean / (1 - mean)),
+        "geometric": mp.log(mean / (1 + mean)),
+    }[link]
     first -= mp.fsum(c.offset) / c.n
     null = irls([[mpf(1)]] * c.n, c.y, c.w, c.offset, variance, link, [first])[2]
     assert max(abs(a - b) for a, b in zip(again, par, strict=True)) < mpf("1e-20")
     return {"deviance": deviance, "null_deviance": null, "pearson_chi2": pearson}
 
 
-# --------------------------------------------------------------------------- log densities, z = (linear predictors, nuisance)
+# --------------------------------------------------------------------------- log densities
 lgamma = lru_cache(None)(lambda x: mp.loggamma(x).real)
 trigamma = lambda x: mp.psi(1, x)
 
@@ -242,7 +248,11 @@ def gaussian(y, mu, variance):
 
 
 def dirichlet(y, alpha):
-    return lgamma(mp.fsum(alpha)) - mp.fsum(lgamma(a) for a in alpha) + mp.fsum((a - 1) * mp.log(v) for a, v in zip(alpha, y, strict=True))  # fmt: skip
+    return (
+        lgamma(mp.fsum(alpha))
+        - mp.fsum(lgamma(a) for a in alpha)
+        + mp.fsum((a - 1) * mp.log(v) for a, v in zip(alpha, y, strict=True))
+    )
 
 
 def dirichlet_information(alpha_of, z):
@@ -253,7 +263,10 @@ def dirichlet_information(alpha_of, z):
         up, down = ([v + s * h * (j == k) for j, v in enumerate(z)] for s in (1, -1))
         J.append([(a - b) / (2 * h) for a, b in zip(alpha_of(up), alpha_of(down), strict=True)])
     t, t0 = [trigamma(a) for a in alpha], trigamma(mp.fsum(alpha))
-    return [[mp.fsum(a * b * v for a, b, v in zip(u, v_, t, strict=True)) - t0 * mp.fsum(u) * mp.fsum(v_) for v_ in J] for u in J]
+    return [
+        [mp.fsum(a * b * v for a, b, v in zip(u, v_, t, strict=True)) - t0 * mp.fsum(u) * mp.fsum(v_) for v_ in J]
+        for u in J
+    ]
 
 
 @lru_cache(None)
@@ -336,13 +349,15 @@ class Case:
         return next((a[key] for a in self.answers.values() if key in a), start)
 
     def compare(self, system, unit=None, **pairs):
-        """Record how far a system is: coefficients and nuisance in standard errors, all else relative (llf absolute)."""
+        """Record how far a system is: coef and parameters in standard errors, llf absolute, all else relative."""
         into = self.agreement.setdefault(system, {})
         for key, (theirs, ours) in pairs.items():
             theirs, ours = (vec(v) if isinstance(v, (list, tuple)) else [mpf(v)] for v in (theirs, ours))
             scale = unit if key in ("coef", "parameters") else [mpf(1)] if key == "llf" else [abs(v) for v in ours]
             assert len(theirs) == len(ours) == len(scale), (self.name, system, key, len(theirs), len(ours), len(scale))
-            into[key] = float(f"{float(max(abs(a - b) / (s or 1) for a, b, s in zip(theirs, ours, scale, strict=True))):.1e}")
+            into[key] = float(
+                f"{float(max(abs(a - b) / (s or 1) for a, b, s in zip(theirs, ours, scale, strict=True))):.1e}"
+            )
 
     def tmb(self, system, par, se, llf, turn=lambda p: p):
         """Hold glmmTMB's joint fit (polished with its exact derivatives) against parameters, joint se and llf."""
@@ -370,7 +385,11 @@ class Case:
     def record(self):
         raw = self.raw
         plain = lambda rows: [[number(v) for v in row] for row in rows]
-        data = {"columns": raw["columns"], "X": plain(raw["X"]), "y": plain(raw["y"]) if isinstance(raw["y"][0], list) else [number(v) for v in raw["y"]]}
+        data = {
+            "columns": raw["columns"],
+            "X": plain(raw["X"]),
+            "y": plain(raw["y"]) if isinstance(raw["y"][0], list) else [number(v) for v in raw["y"]],
+        }
         for key in ("weights", "offset", "trials"):
             if raw.get(key):
                 data[key] = [number(v) for v in raw[key]]
@@ -378,10 +397,20 @@ class Case:
             data |= {"precision_columns": raw["Z"]["columns"], "Z": plain(raw["Z"]["rows"])}
         if raw.get("levels"):
             data["levels"] = raw["levels"]
-        source = {"dataset": raw["dataset"], "system": f"mpmath {mpmath.__version__}, 60 digits, maximum of the likelihood as written in make.py"}
+        source = {
+            "dataset": raw["dataset"],
+            "system": f"mpmath {mpmath.__version__}, 60 digits, maximum of the likelihood as written in make.py",
+        }
         source |= {key: raw[key] for key in ("r_call", "note") if raw.get(key)}
-        return {"id": self.name, "title": raw["title"], "source": source, "model": self.model, "data": data,
-                "expected": {k: floats(v) for k, v in self.expected.items()}, "agreement": self.agreement}  # fmt: skip
+        return {
+            "id": self.name,
+            "title": raw["title"],
+            "source": source,
+            "model": self.model,
+            "data": data,
+            "expected": {k: floats(v) for k, v in self.expected.items()},
+            "agreement": self.agreement,
+        }
 
 
 def number(v):
@@ -445,16 +474,34 @@ def case_negative_binomial(c, frequency=False):
     se, r_se, joint = standard_errors(c, par, observed, L.expected(par))
     theta, theta_se = log_scale("theta", par[-1], r_se)
     alpha = 1 / theta["theta"]
-    c.model = {"family": "negative_binomial", "link": "log", "weights_kind": "frequency" if frequency else "prior" if c.weights else None,
-               "likelihood": "w log NB(y; mu, theta), Var y = mu + mu^2 / theta, log mu = x'b + offset; alpha = 1 / theta"}  # fmt: skip
-    c.put(llf, c.p + 1, coef=par[: c.p], se=se, nuisance=theta | {"alpha": alpha}, nuisance_se=theta_se | {"alpha": {k: v * alpha for k, v in r_se.items()}},
-          **deviances(c, negative_binomial_variance(theta["theta"]), "log", par[: c.p]))  # fmt: skip
+    c.model = {
+        "family": "negative_binomial",
+        "link": "log",
+        "weights_kind": "frequency" if frequency else "prior" if c.weights else None,
+        "likelihood": "w log NB(y; mu, theta), Var y = mu + mu^2 / theta, log mu = x'b + offset; alpha = 1 / theta",
+    }
+    c.put(
+        llf,
+        c.p + 1,
+        coef=par[: c.p],
+        se=se,
+        nuisance=theta | {"alpha": alpha},
+        nuisance_se=theta_se | {"alpha": {k: v * alpha for k, v in r_se.items()}},
+        **deviances(c, negative_binomial_variance(theta["theta"]), "log", par[: c.p]),
+    )
     for system, a in c.answers.items():
         if "par" in a:
             c.tmb(system, par, joint, llf)
         else:
-            c.compare(system, unit=se["expected"], coef=(a["coef"], par[: c.p]), se=(a["se"], se["expected"]), theta=(a["theta"], theta["theta"]),
-                      theta_se=(a["theta_se"], theta_se["theta"]["coef_fixed_observed"]), deviance=(a["deviance"], c.expected["deviance"]))  # fmt: skip
+            c.compare(
+                system,
+                unit=se["expected"],
+                coef=(a["coef"], par[: c.p]),
+                se=(a["se"], se["expected"]),
+                theta=(a["theta"], theta["theta"]),
+                theta_se=(a["theta_se"], theta_se["theta"]["coef_fixed_observed"]),
+                deviance=(a["deviance"], c.expected["deviance"]),
+            )
     if frequency or not c.weights:
         statsmodels_negative_binomial(c, par, alpha, se, llf)
 
@@ -465,21 +512,37 @@ def statsmodels_negative_binomial(c, par, alpha, se, llf):
 
     X, y, _, w = c.arrays()
     times = w.astype(int)
-    m = NegativeBinomial(np.repeat(y, times), np.repeat(X, times, 0), offset=np.repeat(np.array([float(v) for v in c.offset]), times))
+    m = NegativeBinomial(
+        np.repeat(y, times), np.repeat(X, times, 0), offset=np.repeat(np.array([float(v) for v in c.offset]), times)
+    )
     start = np.array([float(v) for v in [*par[: c.p], alpha]])
     x = m.fit(start_params=start * 1.01, disp=0).params
     for _ in range(20):
         x = x - np.linalg.solve(m.hessian(x), m.score(x))
     joint = np.sqrt(np.diag(np.linalg.inv(-m.hessian(x))))
-    c.compare("statsmodels NegativeBinomial", unit=se["joint_observed"], coef=(list(x[:-1]), par[: c.p]), se=(list(joint[:-1]), se["joint_observed"]),
-              alpha=(x[-1], alpha), alpha_se=(joint[-1], c.expected["nuisance_se"]["alpha"]["joint_observed"]), llf=(m.loglike(x), llf))  # fmt: skip
+    c.compare(
+        "statsmodels NegativeBinomial",
+        unit=se["joint_observed"],
+        coef=(list(x[:-1]), par[: c.p]),
+        se=(list(joint[:-1]), se["joint_observed"]),
+        alpha=(x[-1], alpha),
+        alpha_se=(joint[-1], c.expected["nuisance_se"]["alpha"]["joint_observed"]),
+        llf=(m.loglike(x), llf),
+    )
 
 
 # --------------------------------------------------------------------------- 3 tweedie
 def case_tweedie(c):
-    c.model = {"family": "tweedie", "link": "log", "likelihood": "log Tweedie(y; mu, phi, power), Var y = phi mu^power, log mu = x'b"}
+    c.model = {
+        "family": "tweedie",
+        "link": "log",
+        "likelihood": "log Tweedie(y; mu, phi, power), Var y = phi mu^power, log mu = x'b",
+    }
     if c.weights:
-        c.model |= {"weights_kind": "two readings", "readings": {"dispersion": "phi / w", "likelihood": "w times the log density (what a frequency does)"}}
+        c.model |= {
+            "weights_kind": "two readings",
+            "readings": {"dispersion": "phi / w", "likelihood": "w times the log density (what a frequency does)"},
+        }
     c.expected["readings"] = {}
     for reading in ("dispersion", "likelihood") if c.weights else ("",):
         tweedie_reading(c, reading)
@@ -504,14 +567,28 @@ def tweedie_reading(c, reading):
     fixed = [mp.sqrt(v * phi) for v in (r[k] for k, r in enumerate(inverse(A)))]
     pair = roots([r[c.p :] for r in observed[c.p :]])
     c.expected["readings"][reading] = {
-        "coef": par[: c.p], "se": {"expected": fixed, "observed": roots(minor(observed, c.p)), "joint_observed": joint[: c.p]},
+        "coef": par[: c.p],
+        "se": {"expected": fixed, "observed": roots(minor(observed, c.p)), "joint_observed": joint[: c.p]},
         "nuisance": {"power": p, "phi": phi},
-        "nuisance_se": {"power": {"coef_fixed_observed": pair[0], "joint_observed": joint[-2]}, "phi": {"coef_fixed_observed": pair[1] * phi, "joint_observed": joint[-1] * phi}},
-        "deviance": deviance, "pearson_chi2": pearson,
-        "llf": llf, "n_params": c.p + 2, "aic": -2 * llf + 2 * (c.p + 2),
-    }  # fmt: skip
+        "nuisance_se": {
+            "power": {"coef_fixed_observed": pair[0], "joint_observed": joint[-2]},
+            "phi": {"coef_fixed_observed": pair[1] * phi, "joint_observed": joint[-1] * phi},
+        },
+        "deviance": deviance,
+        "pearson_chi2": pearson,
+        "llf": llf,
+        "n_params": c.p + 2,
+        "aic": -2 * llf + 2 * (c.p + 2),
+    }
     if reading != "dispersion":
-        c.compare("mgcv::gam(tw, ML)", unit=joint[: c.p], coef=(a["coef"], par[: c.p]), power=(a["power"], p), phi=(a["phi"], phi), llf=(a["llf"], llf))
+        c.compare(
+            "mgcv::gam(tw, ML)",
+            unit=joint[: c.p],
+            coef=(a["coef"], par[: c.p]),
+            power=(a["power"], p),
+            phi=(a["phi"], phi),
+            llf=(a["llf"], llf),
+        )
     if "glmmTMB(tweedie)" in c.answers:  # psi = logit(power - 1), betad = log phi
         d = 1 / ((p - 1) * (2 - p))
         turned = [*par[: c.p], par[-1], mp.log((p - 1) / (2 - p))]
@@ -558,20 +635,29 @@ def tweedie_density(raw):
     short = lambda v: float(f"{float(v):.1e}")
     unique = lambda k: sorted(set(raw[k]))
     return {
-        "id": "tweedie_density", "title": "Log density of the Tweedie distribution on a grid",
+        "id": "tweedie_density",
+        "title": "Log density of the Tweedie distribution on a grid",
         "source": {"system": f"mpmath {mpmath.__version__}, series of Dunn and Smyth (2005) in 70 digits"},
         "model": {"family": "tweedie", "likelihood": "Var y = phi mu^p; density for y > 0, probability at y = 0"},
         "data": {k: unique(k) for k in ("y", "mu", "phi", "p")} | {"order": "y fastest, then mu, phi, p"},
         "expected": {"log_density": out},
-        "agreement": {"relative to max(|log density|, 1)": {"compound Poisson sum, 60 digits": short(compound), "Bessel function at p = 1.5": short(bessel), "mgcv::ldTweedie": short(mgcv)}},
-    }  # fmt: skip
+        "agreement": {
+            "relative to max(|log density|, 1)": {
+                "compound Poisson sum, 60 digits": short(compound),
+                "Bessel function at p = 1.5": short(bessel),
+                "mgcv::ldTweedie": short(mgcv),
+            }
+        },
+    }
 
 
 def compound_poisson(y, mu, phi, p):
     rate, shape, scale = mu ** (2 - p) / (phi * (2 - p)), (2 - p) / (p - 1), phi * (p - 1) * mu ** (p - 1)
     if y == 0:
         return -rate
-    term = lambda j: j * mp.log(rate) - lgamma(mpf(j + 1)) + (j * shape - 1) * mp.log(y / scale) - mp.loggamma(j * shape).real
+    term = lambda j: (
+        j * mp.log(rate) - lgamma(mpf(j + 1)) + (j * shape - 1) * mp.log(y / scale) - mp.loggamma(j * shape).real
+    )
     j = max(1, int(y ** (2 - p) / (phi * (2 - p))))
     while term(j + 1) > term(j):
         j += 1
@@ -587,19 +673,32 @@ def compound_poisson(y, mu, phi, p):
 
 # --------------------------------------------------------------------------- 4 dispersion by maximum likelihood
 def case_dispersion(c, family):
-    density, variance, link, name, sign = {
-        "gamma": (gamma, "mu^2", "log", "shape", 1), "inverse_gaussian": (inverse_gaussian, "mu^3", "log", "lambda", 1),
-        "gaussian": (gaussian, "1", "identity", "variance", 1),
-    }[family]  # fmt: skip
+    density, variance, link, name = {
+        "gamma": (gamma, "mu^2", "log", "shape"),
+        "inverse_gaussian": (inverse_gaussian, "mu^3", "log", "lambda"),
+        "gaussian": (gaussian, "1", "identity", "variance"),
+    }[family]
     h, dh = LINKS[link]
     V = VARIANCE[variance][0]
     phi_of = (lambda s: s) if family == "gaussian" else (lambda s: 1 / s)  # dispersion from the nuisance
-    c.model = {"family": family, "link": link, "likelihood": {
-        "gamma": "log Gamma(y; mean mu, shape), phi = 1 / shape, log mu = x'b", "inverse_gaussian": "log IG(y; mean mu, lambda), phi = 1 / lambda, Var y = mu^3 / lambda, log mu = x'b",
-        "gaussian": "log N(y; x'b, variance), phi = variance (divisor n)"}[family]}  # fmt: skip
+    c.model = {
+        "family": family,
+        "link": link,
+        "likelihood": {
+            "gamma": "log Gamma(y; mean mu, shape), phi = 1 / shape, log mu = x'b",
+            "inverse_gaussian": "log IG(y; mean mu, lambda), phi = 1 / lambda, Var y = mu^3 / lambda, log mu = x'b",
+            "gaussian": "log N(y; x'b, variance), phi = variance (divisor n)",
+        }[family],
+    }
     readings = ("dispersion", "likelihood") if c.weights else ("",)
     if c.weights:
-        c.model |= {"weights_kind": "two readings", "readings": {"dispersion": "phi / w: shape w", "likelihood": "w times the log density (what a frequency does)"}}
+        c.model |= {
+            "weights_kind": "two readings",
+            "readings": {
+                "dispersion": "phi / w: shape w",
+                "likelihood": "w times the log density (what a frequency does)",
+            },
+        }
     coef = irls(c.X, c.y, c.w, c.offset, VARIANCE[variance], link, c.r("coef"))[0]
     shared = {"coef": coef} | deviances(c, VARIANCE[variance], link, coef)
     start = mp.log(mp.fsum(c.w) / shared["deviance"]) * (-1 if family == "gaussian" else 1)
@@ -624,18 +723,33 @@ def case_dispersion(c, family):
         s_se["joint_expected"] = roots(expected)[-1]
         value, value_se = log_scale(name, par[-1], s_se)
         phi = phi_of(value[name])
-        out[reading] = {"se": se, "nuisance": value | {"phi": phi}, "nuisance_se": value_se | {"phi": {k: v * phi for k, v in s_se.items()}},
-                        "llf": llf, "n_params": c.p + 1, "aic": -2 * llf + 2 * (c.p + 1)}  # fmt: skip
+        out[reading] = {
+            "se": se,
+            "nuisance": value | {"phi": phi},
+            "nuisance_se": value_se | {"phi": {k: v * phi for k, v in s_se.items()}},
+            "llf": llf,
+            "n_params": c.p + 1,
+            "aic": -2 * llf + 2 * (c.p + 1),
+        }
         if "MASS::gamma.shape" in c.answers:
             a = c.answers["MASS::gamma.shape"]
-            c.compare("MASS::gamma.shape", shape=(a["shape"], value["shape"]), shape_se=(a["shape_se"], value_se["shape"]["joint_expected"]))
+            c.compare(
+                "MASS::gamma.shape",
+                shape=(a["shape"], value["shape"]),
+                shape_se=(a["shape_se"], value_se["shape"]["joint_expected"]),
+            )
         if "glmmTMB(Gamma)" in c.answers:
             c.tmb("glmmTMB(Gamma)", par, joint, llf)
         if family == "inverse_gaussian" or family == "gaussian":
             c.compare("closed form, phi = deviance / n", phi=(shared["deviance"] / c.n, phi))
         dispersion_jax(c, family, by_phi, reading, par, joint, llf)
     a = c.answers["glm"]
-    c.compare("glm", unit=out[readings[0]]["se"]["expected"], coef=(a["coef"], coef), deviance=(a["deviance"], shared["deviance"]))
+    c.compare(
+        "glm",
+        unit=out[readings[0]]["se"]["expected"],
+        coef=(a["coef"], coef),
+        deviance=(a["deviance"], shared["deviance"]),
+    )
     c.expected = shared | ({"readings": out} if c.weights else out[""])
 
 
@@ -681,7 +795,12 @@ def case_beta(c, link):
     par, llf, observed = L.maximise(a["par"])
     kinds = {"joint_observed": roots(observed), "joint_expected": roots(L.expected(par))}
     coef_se, precision_se = blocks_out(c, kinds, (c.p, len(c.Z[0])))
-    c.model = {"family": "beta", "link": link, "precision_link": "log", "likelihood": "log Beta(y; mu phi, (1 - mu) phi), link(mu) = x'b, log phi = z'g"}
+    c.model = {
+        "family": "beta",
+        "link": link,
+        "precision_link": "log",
+        "likelihood": "log Beta(y; mu phi, (1 - mu) phi), link(mu) = x'b, log phi = z'g",
+    }
     c.put(llf, len(par), coef=par[: c.p], se=coef_se, precision=par[c.p :], precision_se=precision_se)
     c.tmb("glmmTMB(beta_family)", par, kinds["joint_observed"], llf)
 
@@ -695,7 +814,13 @@ def case_beta(c, link):
     for _ in range(30):
         x = x - np.linalg.solve(m.hessian(x), m.score(x))
     se = np.sqrt(np.diag(np.linalg.inv(-m.hessian(x))))
-    c.compare("statsmodels BetaModel", unit=kinds["joint_observed"], parameters=(list(x), par), se=(list(se), kinds["joint_observed"]), llf=(m.loglike(x), llf))
+    c.compare(
+        "statsmodels BetaModel",
+        unit=kinds["joint_observed"],
+        parameters=(list(x), par),
+        se=(list(se), kinds["joint_observed"]),
+        llf=(m.loglike(x), llf),
+    )
 
 
 def dirichlet_start(c):
@@ -730,8 +855,12 @@ def case_dirichlet(c, mean_precision=False):
     kinds = {"joint_observed": roots(observed), "joint_expected": roots(L.expected(par))}
     columns = k - mean_precision
     table = lambda v: [[v[j * p + a] for j in range(columns)] for a in range(p)]
-    c.model = {"family": "dirichlet", "parametrization": "mean_precision" if mean_precision else "common", "likelihood": "log Dirichlet(y; alpha), " + (
-        "alpha = phi softmax(0, x'b_2, ..., x'b_k), log phi = z'g" if mean_precision else "log alpha_j = x'b_j")}  # fmt: skip
+    c.model = {
+        "family": "dirichlet",
+        "parametrization": "mean_precision" if mean_precision else "common",
+        "likelihood": "log Dirichlet(y; alpha), "
+        + ("alpha = phi softmax(0, x'b_2, ..., x'b_k), log phi = z'g" if mean_precision else "log alpha_j = x'b_j"),
+    }
     names = ("joint_observed", "joint_expected") if mean_precision else ("observed", "expected")
     rename = dict(zip(("joint_observed", "joint_expected"), names, strict=True))
     c.put(llf, len(par), coef=table(par), se={rename[q]: table(v) for q, v in kinds.items()})
@@ -739,11 +868,22 @@ def case_dirichlet(c, mean_precision=False):
         cut = columns * p
         c.put(precision=par[cut:], precision_se={rename[q]: v[cut:] for q, v in kinds.items()})
     for i in range(3):
-        c.expected.setdefault("fitted_mean_first_rows", []).append([a / mp.fsum(alpha(L.point(i, par))) for a in alpha(L.point(i, par))])
+        c.expected.setdefault("fitted_mean_first_rows", []).append(
+            [a / mp.fsum(alpha(L.point(i, par))) for a in alpha(L.point(i, par))]
+        )
     c.check64(loglik, par, kinds["joint_observed"], llf, start=first)
     for system, a in c.answers.items():  # VGAM: (Intercept):1, :2, ..., by covariate; expected information
-        by_class = [a["coef"][b * k + j] for j in range(k) for b in range(p)], [a["se"][b * k + j] for j in range(k) for b in range(p)]
-        c.compare(system, unit=kinds["joint_observed"], parameters=(by_class[0], par), se=(by_class[1], kinds["joint_expected"]), llf=(a["llf"], llf))
+        by_class = (
+            [a["coef"][b * k + j] for j in range(k) for b in range(p)],
+            [a["se"][b * k + j] for j in range(k) for b in range(p)],
+        )
+        c.compare(
+            system,
+            unit=kinds["joint_observed"],
+            parameters=(by_class[0], par),
+            se=(by_class[1], kinds["joint_expected"]),
+            llf=(a["llf"], llf),
+        )
 
 
 def dirichlet_jax(c, mean_precision):
@@ -794,24 +934,52 @@ def case_ordered(c, statsmodels=False):
     kinds = {"observed": roots(observed), "expected": roots(L.expected(par))}
     coef_se, cut_se = blocks_out(c, kinds, (c.p, levels - 1))
     rows = [0, c.n // 4, c.n // 2, (3 * c.n) // 4, c.n - 1]
-    c.model = {"family": "ordered", "link": link, "weights_kind": "frequency" if c.weights else None, "likelihood": "P(Y <= k) = F(cut_k - x'b), "
-               + {"logit": "F logistic", "probit": "F normal", "cloglog": "F(t) = 1 - exp(-exp(t))", "loglog": "F(t) = exp(-exp(-t))", "cauchit": "F Cauchy"}[link]
-               + "; no constant column; y counts levels from 0"}  # fmt: skip
-    c.put(llf, len(par), coef=par[: c.p], se=coef_se, cutpoints=par[c.p :], cutpoints_se=cut_se,
-          fitted={"rows": rows, "probabilities": [[probability(k, L.point(i, par)) for k in range(levels)] for i in rows]})  # fmt: skip
+    c.model = {
+        "family": "ordered",
+        "link": link,
+        "weights_kind": "frequency" if c.weights else None,
+        "likelihood": "P(Y <= k) = F(cut_k - x'b), "
+        + {
+            "logit": "F logistic",
+            "probit": "F normal",
+            "cloglog": "F(t) = 1 - exp(-exp(t))",
+            "loglog": "F(t) = exp(-exp(-t))",
+            "cauchit": "F Cauchy",
+        }[link]
+        + "; no constant column; y counts levels from 0",
+    }
+    c.put(
+        llf,
+        len(par),
+        coef=par[: c.p],
+        se=coef_se,
+        cutpoints=par[c.p :],
+        cutpoints_se=cut_se,
+        fitted={
+            "rows": rows,
+            "probabilities": [[probability(k, L.point(i, par)) for k in range(levels)] for i in rows],
+        },
+    )
     for system, a in c.answers.items():
-        c.compare(system, unit=kinds["observed"], parameters=(a["coef"] + a["cut"], par), se=(a["se"], kinds["observed"]), llf=(a["llf"], llf))
+        kind, theirs = ("observed", a["se"]) if "se" in a else ("expected", a["expected_se"])
+        pair = (a["coef"] + a["cut"], par)
+        c.compare(system, unit=kinds["observed"], parameters=pair, se=(theirs, kinds[kind]), llf=(a["llf"], llf))
     ordered_jax(c, link, levels, par, kinds["observed"], llf)
 
 
 def ordered_jax(c, link, levels, par, se, llf):
     import jax.numpy as jnp
-    import numpy as np
     from jax.scipy import stats
 
     X, y, _, w = c.arrays()
     k = y.astype(int)
-    F = {"logit": stats.logistic.cdf, "probit": stats.norm.cdf, "cloglog": lambda t: -jnp.expm1(-jnp.exp(t)), "loglog": lambda t: jnp.exp(-jnp.exp(-t)), "cauchit": stats.cauchy.cdf}[link]
+    F = {
+        "logit": stats.logistic.cdf,
+        "probit": stats.norm.cdf,
+        "cloglog": lambda t: -jnp.expm1(-jnp.exp(t)),
+        "loglog": lambda t: jnp.exp(-jnp.exp(-t)),
+        "cauchit": stats.cauchy.cdf,
+    }[link]
     ends = lambda b: jnp.concatenate([jnp.array([-40.0]), b[c.p :], jnp.array([40.0])])
 
     def loglik(b):
@@ -838,14 +1006,36 @@ def case_multinomial(c):
     se = roots(observed)
     table = lambda v: [[v[j * p + a] for j in range(k - 1)] for a in range(p)]
     totals = [mp.fsum(column) for column in zip(*c.y, strict=True)]
-    entropy = lambda fit: 2 * mp.fsum(v * (log1(v / mp.fsum(y)) - mp.log(q)) for i, y in enumerate(c.y) for v, q in zip(y, fit(i), strict=True))
-    c.model = {"family": "multinomial", "link": "softmax", "likelihood": "sum_j n_j log pi_j + log of the multinomial coefficient, pi = softmax(0, x'b_2, ..., x'b_k)"}
-    c.put(llf + constant, len(par), coef=table(par), se={"expected": table(se)}, llf_without_constant=llf,
-          deviance=entropy(lambda i: probabilities(L.point(i, par))), null_deviance=entropy(lambda i: [t / mp.fsum(totals) for t in totals]),
-          fitted={"rows": [0, c.n - 1], "probabilities": [probabilities(L.point(i, par)) for i in (0, c.n - 1)]})  # fmt: skip
+    entropy = lambda fit: (
+        2
+        * mp.fsum(
+            v * (log1(v / mp.fsum(y)) - mp.log(q)) for i, y in enumerate(c.y) for v, q in zip(y, fit(i), strict=True)
+        )
+    )
+    c.model = {
+        "family": "multinomial",
+        "link": "softmax",
+        "likelihood": "sum_j n_j log pi_j + log of the multinomial coefficient, pi = softmax(0, x'b_2, ..., x'b_k)",
+    }
+    c.put(
+        llf + constant,
+        len(par),
+        coef=table(par),
+        se={"expected": table(se)},
+        llf_without_constant=llf,
+        deviance=entropy(lambda i: probabilities(L.point(i, par))),
+        null_deviance=entropy(lambda i: [t / mp.fsum(totals) for t in totals]),
+        fitted={"rows": [0, c.n - 1], "probabilities": [probabilities(L.point(i, par)) for i in (0, c.n - 1)]},
+    )
     for system, a in c.answers.items():
         key = "llf" if "llf" in a else "llf_without_constant"
-        c.compare(system, unit=se, parameters=(a["coef"], par), se=(a["se"], se), llf=(a[key], llf + constant if key == "llf" else llf))
+        c.compare(
+            system,
+            unit=se,
+            parameters=(a["coef"], par),
+            se=(a["se"], se),
+            llf=(a[key], llf + constant if key == "llf" else llf),
+        )
 
 
 # --------------------------------------------------------------------------- 9 quasi
@@ -861,14 +1051,31 @@ def case_quasi(c, variance, link, text):
     around = deviances(c, pair, link, par)
     c.y, c.w = keep
     with mp.workdps(30):  # the deviance as the integral that defines it
-        integral = mp.fsum(2 * wi * mp.quad(lambda t, yi=yi: (yi - t) / pair[0](t), [m, (m + yi) / 2, yi]) for wi, yi, m in list(zip(w, y, mu, strict=True))[:20])
+        integral = mp.fsum(
+            2 * wi * mp.quad(lambda t, yi=yi: (yi - t) / pair[0](t), [m, (m + yi) / 2, yi])
+            for wi, yi, m in list(zip(w, y, mu, strict=True))[:20]
+        )
     closed = mp.fsum(wi * pair[1](yi, m) for wi, yi, m in list(zip(w, y, mu, strict=True))[:20])
     c.compare("the deviance's integral, first 20 rows", deviance=(integral, closed))
     phi = pearson / (c.n - c.p)
     c.model = {"family": "quasi", "variance": text, "link": link, "weights_kind": "prior" if c.weights else None}
-    c.put(coef=par, se={"expected": [mp.sqrt(phi * r[k]) for k, r in enumerate(inverse(A))]}, dispersion=phi, df_resid=c.n - c.p, **around)
+    c.put(
+        coef=par,
+        se={"expected": [mp.sqrt(phi * r[k]) for k, r in enumerate(inverse(A))]},
+        dispersion=phi,
+        df_resid=c.n - c.p,
+        **around,
+    )
     se = c.expected["se"]["expected"]
-    c.compare("glm", unit=se, coef=(a["coef"], par), se=(a["se"], se), deviance=(a["deviance"], deviance), null_deviance=(a["null_deviance"], around["null_deviance"]), dispersion=(a["dispersion"], phi))
+    c.compare(
+        "glm",
+        unit=se,
+        coef=(a["coef"], par),
+        se=(a["se"], se),
+        deviance=(a["deviance"], deviance),
+        null_deviance=(a["null_deviance"], around["null_deviance"]),
+        dispersion=(a["dispersion"], phi),
+    )
 
 
 # --------------------------------------------------------------------------- 10 dispersion regressions
@@ -889,8 +1096,14 @@ def case_dispersion_regression(c, family):
     par, llf, observed = L.maximise(turn(a["par"]))
     kinds = {"joint_observed": roots(observed), "joint_expected": roots(L.expected(par))}
     coef_se, dispersion_se = blocks_out(c, kinds, (c.p, len(c.Z[0])))
-    c.model = {"family": family, "link": "identity" if family == "gaussian" else "log", "dispersion_link": "log",
-               "likelihood": "log N(y; x'b, phi), log phi = z'g (phi is the variance)" if family == "gaussian" else "log Gamma(y; mean mu, shape 1 / phi), log mu = x'b, log phi = z'g"}  # fmt: skip
+    c.model = {
+        "family": family,
+        "link": "identity" if family == "gaussian" else "log",
+        "dispersion_link": "log",
+        "likelihood": "log N(y; x'b, phi), log phi = z'g (phi is the variance)"
+        if family == "gaussian"
+        else "log Gamma(y; mean mu, shape 1 / phi), log mu = x'b, log phi = z'g",
+    }
     c.put(llf, len(par), coef=par[: c.p], se=coef_se, dispersion=par[c.p :], dispersion_se=dispersion_se)
     c.tmb("glmmTMB", par, kinds["joint_observed"], llf, turn)
     if "mgcv::gaulss(b = 0)" in c.answers:
@@ -918,8 +1131,12 @@ def case_truncated_poisson(c):
     par, llf, observed = L.maximise(c.r("coef"))
     se = roots(observed)
     top = {y: mpf(0) if y == 1 else best_of(lambda t, y=y: truncated_poisson(y, t), mp.log(y)) for y in set(c.y)}
-    c.model = {"family": "zero_truncated_poisson", "link": "log of lambda (canonical)", "likelihood": "y log lambda - log(exp(lambda) - 1) - log y!, log lambda = x'b",
-               "deviance": "2 sum (best log density of y - log density); 0 at y = 1"}  # fmt: skip
+    c.model = {
+        "family": "zero_truncated_poisson",
+        "link": "log of lambda (canonical)",
+        "likelihood": "y log lambda - log(exp(lambda) - 1) - log y!, log lambda = x'b",
+        "deviance": "2 sum (best log density of y - log density); 0 at y = 1",
+    }
     c.put(llf, c.p, coef=par, se={"expected": se}, deviance=2 * (mp.fsum(top[y] for y in c.y) - llf))
     a = c.answers["VGAM::vglm(pospoisson)"]
     c.compare("VGAM::vglm(pospoisson)", unit=se, coef=(a["coef"], par), se=(a["se"], se), llf=(a["llf"], llf))
@@ -931,11 +1148,25 @@ def case_logarithmic(c, start):
     L = Likelihood(f, [c.X])
     par, llf, observed = L.maximise(start)
     se = roots(observed)
-    top = {y: mpf(0) if y == 1 else best_of(lambda t, y=y: logarithmic(y, -mp.exp(t)), -mp.log(y * mp.log(y) + 1)) for y in set(c.y)}
+    top = {
+        y: mpf(0) if y == 1 else best_of(lambda t, y=y: logarithmic(y, -mp.exp(t)), -mp.log(y * mp.log(y) + 1))
+        for y in set(c.y)
+    }
     assert max(L.point(i, par)[0] for i in range(c.n)) < 0
-    c.model = {"family": "logarithmic", "link": "canonical: eta = log p < 0", "weights_kind": "frequency" if c.weights else None,
-               "likelihood": "w (y eta - log y - log(-log(1 - exp(eta)))), eta = x'b", "deviance": "2 sum w (best log density of y - log density); 0 at y = 1"}  # fmt: skip
-    c.put(llf, c.p, coef=par, se={"expected": se}, deviance=2 * (mp.fsum(w * top[y] for w, y in zip(c.w, c.y, strict=True)) - llf))
+    c.model = {
+        "family": "logarithmic",
+        "link": "canonical: eta = log p < 0",
+        "weights_kind": "frequency" if c.weights else None,
+        "likelihood": "w (y eta - log y - log(-log(1 - exp(eta)))), eta = x'b",
+        "deviance": "2 sum w (best log density of y - log density); 0 at y = 1",
+    }
+    c.put(
+        llf,
+        c.p,
+        coef=par,
+        se={"expected": se},
+        deviance=2 * (mp.fsum(w * top[y] for w, y in zip(c.w, c.y, strict=True)) - llf),
+    )
     for system, a in c.answers.items():
         c.compare(system, unit=se, coef=(a["coef"], par), se=(a["se"], se), llf=(a["llf"], llf))
     import jax.numpy as jnp
@@ -945,7 +1176,11 @@ def case_logarithmic(c, start):
 
 
 def case_geometric(c, canonical):
-    density = (lambda y, e: y * e + mp.log1p(-mp.exp(e))) if canonical else (lambda y, e: y * e - (y + 1) * mp.log1p(mp.exp(e)))
+    density = (
+        (lambda y, e: y * e + mp.log1p(-mp.exp(e)))
+        if canonical
+        else (lambda y, e: y * e - (y + 1) * mp.log1p(mp.exp(e)))
+    )
     dmu = LINKS["geometric" if canonical else "log"][1]
 
     def info(i, z):
@@ -958,16 +1193,37 @@ def case_geometric(c, canonical):
         start = [-0.06] + [0.0] * (c.p - 1)
     par, llf, observed = L.maximise(start)
     se = {"expected": roots(L.expected(par)), "observed": roots(observed)}
-    c.model = {"family": "geometric", "link": "canonical: eta = log(mu / (1 + mu)) = log(1 - success) < 0" if canonical else "log",
-               "likelihood": "y log mu - (y + 1) log(1 + mu), y failures before a success"}  # fmt: skip
-    c.put(llf, c.p, coef=par, se=se, **deviances(c, negative_binomial_variance(mpf(1)), "geometric" if canonical else "log", par))
+    c.model = {
+        "family": "geometric",
+        "link": "canonical: eta = log(mu / (1 + mu)) = log(1 - success) < 0" if canonical else "log",
+        "likelihood": "y log mu - (y + 1) log(1 + mu), y failures before a success",
+    }
+    c.put(
+        llf,
+        c.p,
+        coef=par,
+        se=se,
+        **deviances(c, negative_binomial_variance(mpf(1)), "geometric" if canonical else "log", par),
+    )
     for system, a in c.answers.items():
-        c.compare(system, unit=se["expected"], coef=(a["coef"], par), se=(a["se"], se["expected"]), deviance=(a["deviance"], c.expected["deviance"]))
+        c.compare(
+            system,
+            unit=se["expected"],
+            coef=(a["coef"], par),
+            se=(a["se"], se["expected"]),
+            deviance=(a["deviance"], c.expected["deviance"]),
+        )
     import jax.numpy as jnp
 
     X, y, _, _ = c.arrays()
-    c.check64((lambda b: jnp.sum(y * (X @ b) + jnp.log(-jnp.expm1(X @ b)))) if canonical
-               else (lambda b: jnp.sum(y * (X @ b) - (y + 1) * jnp.logaddexp(0.0, X @ b))), par, se["observed"], llf)  # fmt: skip
+    c.check64(
+        (lambda b: jnp.sum(y * (X @ b) + jnp.log(-jnp.expm1(X @ b))))
+        if canonical
+        else (lambda b: jnp.sum(y * (X @ b) - (y + 1) * jnp.logaddexp(0.0, X @ b))),
+        par,
+        se["observed"],
+        llf,
+    )
 
 
 def case_conway_maxwell(c):
@@ -989,12 +1245,29 @@ def case_conway_maxwell(c):
     se, nu_se, joint = standard_errors(c, par, observed)
     se["expected"] = se.pop("observed")  # nu fixed: canonical in log lambda, so the two are one
     nu, nu_errors = log_scale("nu", par[-1], nu_se)
-    c.model = {"family": "conway_maxwell_poisson", "link": "log of lambda (canonical)", "likelihood": "y log lambda - nu log y! - log Z(lambda, nu), Z = sum_j lambda^j / j!^nu, log lambda = x'b"}
-    c.put(llf, c.p + 1, coef=par[: c.p], se=se, nuisance=nu, nuisance_se=nu_errors, fitted_mean_first_rows=[mean_of(L.point(i, par)) for i in range(3)])
+    c.model = {
+        "family": "conway_maxwell_poisson",
+        "link": "log of lambda (canonical)",
+        "likelihood": "y log lambda - nu log y! - log Z(lambda, nu), Z = sum_j lambda^j / j!^nu, log lambda = x'b",
+    }
+    c.put(
+        llf,
+        c.p + 1,
+        coef=par[: c.p],
+        se=se,
+        nuisance=nu,
+        nuisance_se=nu_errors,
+        fitted_mean_first_rows=[mean_of(L.point(i, par)) for i in range(3)],
+    )
     c.check64(loglik, par, joint, llf, start=first)
     for system, a in c.answers.items():  # in means, betad = -log nu; a factor alone: the same model
         k = a["names"].index("betad")
-        c.compare(system, llf=(a["llf"], llf), nu=(float(mp.exp(-mpf(a["par"][k]))), nu["nu"]), first_mean=(float(mp.exp(mpf(a["par"][0]))), c.expected["fitted_mean_first_rows"][0]))
+        c.compare(
+            system,
+            llf=(a["llf"], llf),
+            nu=(float(mp.exp(-mpf(a["par"][k]))), nu["nu"]),
+            first_mean=(float(mp.exp(mpf(a["par"][0]))), c.expected["fitted_mean_first_rows"][0]),
+        )
 
 
 def mean_of(z):
@@ -1030,14 +1303,28 @@ def case_von_mises(c):
     par, llf, observed = L.maximise(found)
     se = roots(observed)
     pairs = lambda v: [[v[a], v[p + a]] for a in range(p)]
-    c.model = {"family": "von_mises", "link": "canonical: eta = (kappa cos m, kappa sin m) = (x'b_1, x'b_2)", "likelihood": "eta_1 cos y + eta_2 sin y - log(2 pi I_0(|eta|)), y in radians"}
+    c.model = {
+        "family": "von_mises",
+        "link": "canonical: eta = (kappa cos m, kappa sin m) = (x'b_1, x'b_2)",
+        "likelihood": "eta_1 cos y + eta_2 sin y - log(2 pi I_0(|eta|)), y in radians",
+    }
     c.put(llf, 2 * p, coef=pairs(par), se={"expected": pairs(se)})
     rows = [0, c.n - 1]
     points = [L.point(i, par) for i in rows]
-    c.put(fitted={"rows": rows, "direction": [mp.atan2(b, a) for a, b in points], "kappa": [mp.hypot(a, b) for a, b in points]})
+    c.put(
+        fitted={
+            "rows": rows,
+            "direction": [mp.atan2(b, a) for a, b in points],
+            "kappa": [mp.hypot(a, b) for a, b in points],
+        }
+    )
     c.check64(loglik, par, se, llf, start=first)
     for system, a in c.answers.items():
-        c.compare(system, direction=(a["mu"], c.expected["fitted"]["direction"][0]), kappa=(a["kappa"], c.expected["fitted"]["kappa"][0]))
+        c.compare(
+            system,
+            direction=(a["mu"], c.expected["fitted"]["direction"][0]),
+            kappa=(a["kappa"], c.expected["fitted"]["kappa"][0]),
+        )
 
 
 # --------------------------------------------------------------------------- all of them
@@ -1067,7 +1354,9 @@ def recipes():
         "quasi_binary_swiss": lambda c: case_quasi(c, "mu(1-mu)", "logit", "mu(1-mu)"),
         "quasibinomial_lirat": lambda c: case_quasi(c, "mu(1-mu)", "logit", "mu(1-mu), quasibinomial with trials"),
         "quasi_mu3_nuclear": lambda c: case_quasi(c, "mu^3", "log", "mu^3"),
-        "quasi_quadratic_quine_weights": lambda c: case_quasi(c, negative_binomial_variance(half), "log", "mu + mu^2 / 2.5"),
+        "quasi_quadratic_quine_weights": lambda c: case_quasi(
+            c, negative_binomial_variance(half), "log", "mu + mu^2 / 2.5"
+        ),
         "quasi_mu15_owls_offset": lambda c: case_quasi(c, power_variance(mpf(3) / 2), "log", "mu^1.5"),
         "gaussian_scale_cars": lambda c: case_dispersion_regression(c, "gaussian"),
         "gaussian_scale_toothgrowth": lambda c: case_dispersion_regression(c, "gaussian"),
@@ -1081,7 +1370,7 @@ def recipes():
         "conway_maxwell_nitrofen": case_conway_maxwell,
         "von_mises_periwinkles": case_von_mises,
         "von_mises_periwinkles_constant": case_von_mises,
-    }  # fmt: skip
+    }
 
 
 def main(folder, only=()):
