@@ -237,14 +237,18 @@ class _Law:
     def values(self, z):
         return _in_chunks(_on_plane, self.family, np.asarray(z, complex))
 
-    def log_saturated(self, name, n, refined=False, at=None):
-        """log density of y where the mean is y, by one method; by default at the points to try."""
+    def log_saturated(self, name, n, refined=False, at=None, lenient=True):
+        """log density of y where the mean is y, by one method; by default at the points to try. NaN where a overflows
+        on the path, unless `lenient`."""
         c, y, v = at or (self.c, self.y, self.v)
         phi, domain, step = self.phi, self.family.domain, self.support.step
         with np.errstate(all="ignore"):
             z, w, _ = _contour.path(name, self.values, c, np.sqrt(phi / v), y, phi, n, domain, step, refined)
             gap = self.values(z)[0] - self.values(c + 0j)[0][:, None] - (z - c[:, None]) * y[:, None]
-            return np.log(np.sum((np.exp(gap / phi) * w).real, axis=-1) / np.pi * (step or 1 / phi))
+            known = np.isfinite(gap)
+            total = np.sum((np.where(known, np.exp(gap / phi), 0.0) * w).real, axis=-1) / np.pi
+            # A node where a overflows adds nothing, but in the traced code it may be NaN and its derivatives are.
+            return np.log(np.where(known.all(axis=-1) | lenient, total, np.nan) * (step or 1 / phi))
 
     def worst(self, name, error):
         """The largest error, rounding in a / phi included where it enters."""
@@ -258,7 +262,7 @@ class _Law:
             kind = "steepest" if _contour.is_steepest(name, self.family.domain, self.support.step) else "hyperbola"
         best = None
         for n in _NODES[kind]:
-            values = self.log_saturated(name, n)
+            values = self.log_saturated(name, n, lenient=False)
             better = self.log_saturated(name, 4 * n if kind != "steepest" else 2 * n, refined=True)
             with np.errstate(invalid="ignore"):
                 error = np.abs(values - better)
@@ -267,7 +271,27 @@ class _Law:
                 best = n, values, error
             if np.all(error <= TOLERANCE + 4 * self.noise):
                 break
+        if kind in ("lattice", "line"):
+            best[2][self.returns(best[0])] = np.inf
         return best
+
+    def returns(self, n):
+        """At which points the characteristic function has a peak farther out than n steps: as that of a law that is
+        nearly a lattice, or has one within."""
+        h, spread = self.support.step, np.sqrt(self.phi / self.v)[:, None]
+        first, last = n * _contour.STEP * spread, np.pi / h if h else np.inf
+        start = self.values(self.c + 0j)[0][:, None]
+
+        def size(s):
+            with np.errstate(all="ignore"):
+                log = (self.values(self.c[:, None] + 1j * s)[0] - start).real / self.phi
+            return np.where((s > first) & (s < last) & np.isfinite(log), log, -np.inf)
+
+        scan = size(first + 0.7 * spread * np.arange(1, 8192))
+        spans = np.pi * 2 / ((h or 1) * np.array([0.1, 0.2, 0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12]))
+        # Neither decays from there on: the next point is half as high or the former one was.
+        peaks = [scan[:, 1:] - np.maximum(scan[:, :-1], -23.0), size(spans) - np.maximum(size(spans + 3 * spread), -23.0)]
+        return (peaks[0] > 0.7).any(axis=1) | (peaks[1] > 0.7).any(axis=1)
 
 
 def _series(law):
@@ -328,7 +352,7 @@ def _pick(laws, name, support):
     if name is not None or best.error < 0.05:
         return best
     trials = [(law.family, law.phi, law.c, law.y) for law in laws]
-    return min(best, _saddlepoint(support, trials, found[best.name]), key=lambda m: m.error)
+    return min(_saddlepoint(support, trials, found[best.name]), best, key=lambda m: m.error)
 
 
 def _row(laws, kind, tried):

@@ -177,8 +177,10 @@ class Fit:
 
     @property
     def _joins(self):
-        """Whether standard errors are those of coefficients and free parameters together."""
-        return bool(self.free) and (self.family.parametrize_ is not None or self.covariance == "joint")
+        """Whether standard errors are those of coefficients and free parameters together: a mean is orthogonal to the
+        parameters of the variance, a natural parameter is not."""
+        apart = self.link.inverse_ is not None and self.family.parametrize_ is None
+        return bool(self.free) and (self.covariance == "joint" or not apart)
 
     def _joint_covariance(self):
         if self._joint is None:
