@@ -84,7 +84,7 @@ def _choose(key, phis, ends, name):
             return Method("closed", 0, 0.0, support)
         families = [_contour.inside(family, np.float64(phi), support) for phi in phis]
         trials = [(f, phi, *_trials(f, support, phi, ends)) for f, phi in zip(families, phis, strict=True)]
-        trials = [t for t in trials if t[2].size]
+        trials = [t for t in trials if len(t[2])]
         if not trials:
             return _without_trials(support, phis)
         if name == "saddlepoint" or not _takes_complex(family):
@@ -208,8 +208,10 @@ def _trials(family, support, phi, ends):
     """(c, y): saddles c and means y to try, on the lattice if there is one."""
     low, high, step, *_ = support
     if not step:
-        s = _spread_out(family, support, phi) if ends is None else np.linspace(*_places(family, np.array(ends)), 13)
-        return _known(family, s)
+        if ends is None:
+            return _known(family, _spread_out(family, support, phi))
+        first, last = _places(family, np.array(ends))
+        return _known(family, np.linspace(first, last, 13))
     h = step * phi
     origin = low if np.isfinite(low) else high if np.isfinite(high) else 0.0
     k = np.geomspace(1, 1000, 40)
@@ -231,7 +233,7 @@ class _Law:
     def __init__(self, support, family, phi, c, y):
         self.family, self.support, self.phi, self.c, self.y = family, support, phi, c, y
         _, self.v, self.d3, self.d4 = _in_chunks(_on_line, family, c)
-        value = self.values(c + 0j)[0].real
+        value = np.real(self.values(c + 0j)[0])
         self.noise = 2e-16 * (np.abs(value) + np.abs(c * y)) / phi + 1e-14
 
     def values(self, z):
@@ -272,14 +274,15 @@ class _Law:
             if np.all(error <= TOLERANCE + 4 * self.noise):
                 break
         if kind in ("lattice", "line"):
-            best[2][self.returns(best[0])] = np.inf
+            best = *best[:2], np.maximum(best[2], self.beyond(best[0]))
         return best
 
-    def returns(self, n):
-        """At which points the characteristic function has a peak farther out than n steps: as that of a law that is
-        nearly a lattice, or has one within."""
+    def beyond(self, n):
+        """The highest peak that the characteristic function has farther out than n steps, each (m,): the density of a
+        law that is nearly a lattice has a comb that the middle does not show."""
         h, spread = self.support.step, np.sqrt(self.phi / self.v)[:, None]
         first, last = n * _contour.STEP * spread, np.pi / h if h else np.inf
+        first = np.where(first > 0.4 * last, last, first)
         start = self.values(self.c + 0j)[0][:, None]
 
         def size(s):
@@ -288,10 +291,11 @@ class _Law:
             return np.where((s > first) & (s < last) & np.isfinite(log), log, -np.inf)
 
         scan = size(first + 0.7 * spread * np.arange(1, 8192))
-        spans = np.pi * 2 / ((h or 1) * np.array([0.1, 0.2, 0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12]))
-        # Neither decays from there on: the next point is half as high or the former one was.
-        peaks = [scan[:, 1:] - np.maximum(scan[:, :-1], -23.0), size(spans) - np.maximum(size(spans + 3 * spread), -23.0)]
-        return (peaks[0] > 0.7).any(axis=1) | (peaks[1] > 0.7).any(axis=1)
+        spans = 2 * np.pi / ((h or 1) * np.array([0.1, 0.2, 0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12]))
+        pairs = (scan[:, 1:], scan[:, :-1]), (size(spans), size(spans + 3 * spread))
+        # A peak is twice as high as the point beside it.
+        peaks = [np.where(here > np.maximum(beside + 0.7, -30.0), here, -np.inf).max(axis=1) for here, beside in pairs]
+        return 3 * np.exp(np.maximum(*peaks))
 
 
 def _series(law):
@@ -310,6 +314,7 @@ def _bent(law, upright):
     differ = np.abs(values - series)
     values = np.where(near, series, values)
     error = np.where(near, np.where(differ <= 1e-9 + 100 * law.noise, 1e-13, differ), error)
+    error = np.where(law.beyond(upright[0]) > 1e-6, np.inf, error)
     known = upright[2] < 1e-6
     differ = np.abs(values - upright[1])
     wrong = known & ~(differ <= 10 * (upright[2] + error) + 1e-10 + 10 * law.noise)
@@ -351,8 +356,9 @@ def _pick(laws, name, support):
     best = min(rows)[2]
     if name is not None or best.error < 0.05:
         return best
-    trials = [(law.family, law.phi, law.c, law.y) for law in laws]
-    return min(_saddlepoint(support, trials, found[best.name]), best, key=lambda m: m.error)
+    plain = _saddlepoint(support, [(law.family, law.phi, law.c, law.y) for law in laws], found[best.name])
+    comb = max(law.beyond(_CHEAP).max() for law in laws)
+    return min(plain._replace(error=max(plain.error, float(comb))), best, key=lambda m: m.error)
 
 
 def _row(laws, kind, tried):

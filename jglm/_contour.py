@@ -235,7 +235,7 @@ def level(family, end, upper, dtype):
     at = lambda x: family.a(jnp.asarray(x if upper else -x, dtype))
     first, second, third = (at(large ** (k / 3.1)) for k in (1, 2, 3))
     before, after = second - first, third - second
-    same = after == before
+    same = jnp.abs(after - before) <= float(jnp.finfo(dtype).tiny) ** 0.4  # whose derivative would overflow
     far = third - jnp.where(same, 0.0, after * (after / jnp.where(same, 1.0, after - before)))
     limit = jnp.where(jnp.isfinite(far), far, limit)
     exact = lax.stop_gradient(at(np.inf))

@@ -158,7 +158,9 @@ def _log_mass(family, eta, phi, method, count=256):
     gap = lambda x: family.a(eta) - family.a(x) - (eta - x) * d1(x)
     term = jax.vmap(lambda x, w: jnp.log(w) + 0.5 * jnp.log(d2(x) / (2 * np.pi * phi)) - gap(x) / phi)
     good = jnp.isfinite(lax.stop_gradient(term(x, w)))
-    mass = logsumexp(jnp.where(good, term(jnp.where(good, x, lax.stop_gradient(eta)), jnp.where(good, w, 1.0)), -jnp.inf))
+    mass = logsumexp(
+        jnp.where(good, term(jnp.where(good, x, lax.stop_gradient(eta)), jnp.where(good, w, 1.0)), -jnp.inf)
+    )
     step, origin = method.support.step * phi, _origin(method.support)
     if not method.support.step:
         return mass

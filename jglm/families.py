@@ -155,7 +155,8 @@ def tweedie(power="estimate"):
         "tweedie", a=closed.tweedie_partition, domain=BELOW if below else ABOVE, **given, **ESTIMATED,
         support="nonnegative" if inner else "positive" if below else "real",
         natural=lambda mu, power: mu ** (1 - power) / (1 - power), prior_weights="dispersion",
-        sampler=closed.tweedie_draw if inner else None, density="contour", default_link="log",
+        sampler=closed.tweedie_draw if inner else None, default_link="log",
+        log_saturated=closed.tweedie_saturated if inner else None, log_b=closed.tweedie_base if inner else None,
     )  # fmt: skip
 
 

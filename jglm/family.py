@@ -215,8 +215,13 @@ class Family:
         eta, by Gauss-Legendre, which is exact to rounding as a'' hardly changes there.
         """
         far = float(jnp.finfo(eta.dtype).max) ** 0.5 / 4
-        eta_t = jnp.clip(self.natural_one(t), -far, far)
-        direct = 2 * (jnp.sum(t * eta_t) - self.a(eta_t) + self.loss_one(t, eta))
+        end = self.natural_one(t)
+        eta_t = jnp.clip(end, -far, far)
+        conjugate = jnp.sum(t * eta_t) - self.a(eta_t)
+        if self.dim is None:  # at t = 0 the limit is that of -a, which may be known
+            limit = jax.lax.stop_gradient(self.a(end))
+            conjugate = jnp.where((t == 0) & jnp.isinf(end) & jnp.isfinite(limit), -limit, conjugate)
+        direct = 2 * (conjugate + self.loss_one(t, eta))
         step = eta - eta_t
         line = lambda s: self.a(eta_t + s * step)
         bend = lambda s: jax.grad(jax.grad(line))(jnp.asarray(s, eta.dtype))

@@ -60,12 +60,14 @@ def with_values(family, values):
 
 
 def joint_loss(model, y, size, v):
-    """Loss of one row in v. Where the free parameters change the density, minus the log density times the size."""
+    """Loss of one row in v, to be weighted by size times power: where the free parameters change the density minus the
+    log density at phi / size, divided by the size."""
     lin, values = unstack(model, v)
     family = with_values(model.family, values)
     if family.parametrize_ is not None:
         return family.loss_one(family.statistic(y), eta_of(model, lin, values))
-    return -size * family.log_prob_one(y, model.link.eta(family, lin), values.get("phi", 1.0) / size, smooth=True)
+    phi = values.get("phi", 1.0) / size
+    return -family.log_prob_one(y, model.link.eta(family, lin), phi, smooth=True) / size
 
 
 def joint_row(model, y, size, v):

@@ -159,10 +159,9 @@ def test_tweedie_density():
     j = json.loads((FOLDER / "tweedie_density.json").read_text())
     grid = j["data"]
     want = np.array(j["expected"]["log_density"]).reshape([len(grid[k]) for k in ("p", "phi", "mu", "y")])
-    y = np.array(grid["y"], float)
     for i, p in enumerate(grid["p"]):
         family = families.tweedie(p)
-        mu, phi = np.array(grid["mu"], float)[:, None], np.array(grid["phi"], float)[:, None, None]
+        phi, mu, y = np.meshgrid(*(np.array(grid[k], float) for k in ("phi", "mu", "y")), indexing="ij")
         got = family.log_prob(y, family.natural(mu), phi)
         worst = np.max(np.abs(got - want[i]) / np.maximum(1.0, np.abs(want[i]) * 1e-3))
         assert worst < 1e-10, (p, worst)
