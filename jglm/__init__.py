@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jglm.design import Dense
     from jglm.drivers import Solution, solve
     from jglm.family import Family
+    from jglm.familycheck import check_family
     from jglm.links import Link
     from jglm.model import Data, Model, Unknowns
     from jglm.results import Fit
@@ -26,11 +27,11 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "design",
     "Fit": "results", "Solution": "drivers", "Status": "solvers",
-    "fit": "api", "glm": "api", "load": "api", "solve": "drivers",
+    "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
     "families": None, "links": None, "penalties": None, "solvers": None,
 }  # fmt: skip
 __all__ = [
-    "Data", "Dense", "Family", "Fit", "Link", "Model", "Solution", "Status", "Unknowns", "families", "fit", "glm",
+    "Data", "Dense", "Family", "Fit", "Link", "Model", "Solution", "Status", "Unknowns", "check_family", "families", "fit", "glm",
     "links", "load", "penalties", "solve", "solvers",
 ]  # fmt: skip
 

@@ -9,13 +9,13 @@ import warnings
 from functools import lru_cache
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jglm import _contour, _invert
 from jglm._contour import Method
 from jglm._quadrature import across
 from jglm._support import Support, find_support
+from jglm._trials import in_chunks, on_line, on_plane, trials
 
 METHODS = ("closed", "lattice", "line", "contour", "saddlepoint")
 TOLERANCE = 1e-11  # of log p, besides rounding in a / phi
@@ -26,7 +26,6 @@ _NODES = {
     "steepest": (16, 24, 32, 48, 64, 96, 128),
     "hyperbola": (32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048),
 }
-_CHUNK = 2048
 
 
 def choose(family, phi=1.0, y=None, name=None):
@@ -82,14 +81,16 @@ def _choose(key, phis, ends, name):
         support = _support(family)
         if name == "closed" or (name is None and key.key[-1]):
             return Method("closed", 0, 0.0, support)
-        families = [_contour.inside(family, np.float64(phi), support) for phi in phis]
-        trials = [(f, phi, *_trials(f, support, phi, ends)) for f, phi in zip(families, phis, strict=True)]
-        trials = [t for t in trials if len(t[2])]
-        if not trials:
+        found = []
+        for phi in phis:
+            law = _contour.without_mass(family, np.float64(phi), support)
+            c, y = trials(law, support, phi, ends)
+            found += [(law, phi, c, y)] if c.size else []
+        if not found:
             return _without_trials(support, phis)
         if name == "saddlepoint" or not _takes_complex(family):
-            return _saddlepoint(support, trials)
-        return _pick([_Law(support, *t) for t in trials], name, support)
+            return _saddlepoint(support, found)
+        return _pick([_Law(support, *t) for t in found], name, support)
 
 
 def _without_trials(support, phis):
@@ -102,7 +103,7 @@ def _without_trials(support, phis):
 
 def _takes_complex(family):
     try:
-        _in_chunks(_on_plane, family, np.array([_invert.interior(family.domain, np.float64) + 0.1j]))
+        in_chunks(on_plane, family, np.array([_invert.interior(family.domain, np.float64) + 0.1j]))
     except (TypeError, ValueError, NotImplementedError, np.exceptions.ComplexWarning):
         return False
     return True
@@ -112,10 +113,8 @@ def _support(family):
     """As declared; its step, and which of its ends have a mass, as found from a."""
     declared, found = family.support, find_support(family)
     close = lambda a, b: bool(np.isfinite(a) and abs(a - b) <= 1e-6 * (1 + abs(a)))
-    low_in, high_in = (
-        found.low_in and close(declared.low, found.low),
-        found.high_in and close(declared.high, found.high),
-    )
+    low_in = found.low_in and close(declared.low, found.low)
+    high_in = found.high_in and close(declared.high, found.high)
     step = declared.step or found.step
     if not step:
         low_in = _levels_off(family, -1.0) if declared.low == 0 else low_in
@@ -133,111 +132,18 @@ def _levels_off(family, side):
     return bool(np.isfinite(a).all() and after <= 0.9 * before)
 
 
-# --------------------------------------------------------------------------- a on arrays
-@jax.jit
-def _on_plane(family, z):
-    """a and its derivative at complex z."""
-    return jax.vmap(lambda v: jax.jvp(family.a, (v,), (jnp.ones_like(v),)))(z)
-
-
-@jax.jit
-def _on_line(family, x):
-    """The first four derivatives of a at real x."""
-    d1 = jax.grad(family.a)
-    d2 = jax.grad(d1)
-    d3 = jax.grad(d2)
-    return jax.vmap(lambda v: (d1(v), d2(v), d3(v), jax.grad(d3)(v)))(x)
-
-
-def _in_chunks(f, family, x):
-    """f over all entries of x, compiled for one size only."""
-    flat = np.ravel(x)
-    pieces = []
-    for start in range(0, max(flat.size, 1), _CHUNK):
-        piece = flat[start : start + _CHUNK]
-        values = f(family, np.append(piece, np.full(_CHUNK - piece.size, 0.5)))
-        pieces.append([np.asarray(v)[: piece.size] for v in values])
-    return tuple(np.concatenate(v).reshape(np.shape(x)) for v in zip(*pieces, strict=True))
-
-
-def _means(family, s):
-    """eta at places s of the line that the domain is mapped to, and the means there."""
-    eta = np.asarray(jax.vmap(lambda v: _invert._from_line(v, family.domain))(jnp.asarray(s, float)))
-    return eta, _in_chunks(_on_line, family, eta)[0]
-
-
-def _places(family, y):
-    """s of the means y, by halving."""
-    left, right = np.full(y.shape, -700.0), np.full(y.shape, 700.0)
-    for _ in range(64):
-        s = (left + right) / 2
-        mean = _means(family, s)[1]
-        above = np.where(np.isfinite(mean), mean > y, s > 0)
-        left, right = np.where(above, left, s), np.where(above, s, right)
-    return s
-
-
-def _known(family, s, y=None):
-    """(c, y) at the places s, without those where a is out of reach of floating point."""
-    c, mean = _means(family, s)
-    y = mean if y is None else y
-    kept = np.isfinite(mean) & (np.abs(mean - y) <= 1e-6 * np.abs(y) + 1e-9)
-    return c[kept], y[kept]
-
-
-def _spread_out(family, support, phi):
-    """Places of a continuous law from the body to far tails: where the domain has one end, means on a logarithmic scale
-    at which y times the distance to it, the shape of a gamma or the jumps of a tweedie, is phi times 1e-6 to 1e4."""
-    ends = np.isfinite(family.domain)
-    sides = np.isfinite(support[:2])
-    if ends.sum() != 1 or sides.sum() != 1:
-        return np.linspace(-6, 6, 13) if ends.all() else np.linspace(-2, 2, 13)
-    size = np.geomspace(1e-30, 1e30, 241)
-    s = _places(family, support.low + size if sides[0] else support.high - size[::-1])
-    eta, mean = _means(family, s)
-    with np.errstate(all="ignore"):
-        shape = np.abs((mean - np.asarray(support[:2])[sides]) * (eta - np.asarray(family.domain)[ends])) / phi
-    fine = (shape > 1e-6) & (shape < 1e4)
-    if isinstance(family, _contour.Inside):
-        fine &= np.asarray(jax.vmap(family.rest)(jnp.asarray(eta))) > 1e-30
-    s = s[fine]
-    return s[np.linspace(0, len(s) - 1, 13).round().astype(int)] if len(s) else np.linspace(-5, 5, 13)
-
-
-def _trials(family, support, phi, ends):
-    """(c, y): saddles c and means y to try, on the lattice if there is one."""
-    low, high, step, *_ = support
-    if not step:
-        if ends is None:
-            return _known(family, _spread_out(family, support, phi))
-        first, last = _places(family, np.array(ends))
-        return _known(family, np.linspace(first, last, 13))
-    h = step * phi
-    origin = low if np.isfinite(low) else high if np.isfinite(high) else 0.0
-    k = np.geomspace(1, 1000, 40)
-    k = k if np.isfinite(low) else -k if np.isfinite(high) else np.concatenate([-k, [0.0], k])
-    if ends is not None:
-        a, b = (np.asarray(ends) - origin) / h
-        k = np.concatenate([np.linspace(a, b, 12), a + np.geomspace(1, max(b - a, 1), 24)])
-    elif np.isfinite(low) and np.isfinite(high):
-        k = np.linspace(0, (high - low) / h, 40)
-    y = origin + np.unique(np.round(k)) * h
-    y = y[(y > low + h / 2) & (y < high - h / 2)]
-    return _known(family, _places(family, y), y)
-
-
 # --------------------------------------------------------------------------- trying
 class _Law:
     """A family at one dispersion, with the points at which methods are tried: saddles c and means y there, (m,)."""
 
     def __init__(self, support, family, phi, c, y):
         self.family, self.support, self.phi, self.c, self.y = family, support, phi, c, y
-        _, self.v, self.d3, self.d4 = _in_chunks(_on_line, family, c)
+        _, self.v, self.d3, self.d4 = in_chunks(on_line, family, c)
         value = np.real(self.values(c + 0j)[0])
         self.noise = 2e-16 * (np.abs(value) + np.abs(c * y)) / phi + 1e-14
 
     def values(self, z):
-        return _in_chunks(_on_plane, self.family, np.asarray(z, complex))
+        return in_chunks(on_plane, self.family, np.asarray(z, complex))
 
     def log_saturated(self, name, n, refined=False, at=None, lenient=True):
         """log density of y where the mean is y, by one method; by default at the points to try. NaN where a overflows
@@ -262,14 +168,14 @@ class _Law:
         kind = name
         if name == "contour":
             kind = "steepest" if _contour.is_steepest(name, self.family.domain, self.support.step) else "hyperbola"
-        best = None
+        best = 0, np.full(self.c.shape, np.nan), np.full(self.c.shape, np.inf)
         for n in _NODES[kind]:
             values = self.log_saturated(name, n, lenient=False)
             better = self.log_saturated(name, 4 * n if kind != "steepest" else 2 * n, refined=True)
             with np.errstate(invalid="ignore"):
                 error = np.abs(values - better)
             error = np.where(np.isfinite(error), error, np.inf)
-            if best is None or np.minimum(error, 1).sum() < np.minimum(best[2], 1).sum():
+            if best[0] == 0 or np.minimum(error, 1).sum() < np.minimum(best[2], 1).sum():
                 best = n, values, error
             if np.all(error <= TOLERANCE + 4 * self.noise):
                 break
@@ -287,7 +193,7 @@ class _Law:
 
         def size(s):
             with np.errstate(all="ignore"):
-                log = (self.values(self.c[:, None] + 1j * s)[0] - start).real / self.phi
+                log = np.real(self.values(self.c[:, None] + 1j * s)[0] - start) / self.phi
             return np.where((s > first) & (s < last) & np.isfinite(log), log, -np.inf)
 
         scan = size(first + 0.7 * spread * np.arange(1, 8192))
@@ -334,10 +240,10 @@ def _defect(law, n):
     eta = law.c[k]
     with np.errstate(all="ignore"):
         x, w = (np.asarray(v) for v in across(eta, np.sqrt(phi / law.v[k]), law.family.domain, 601))
-        mean, v, *_ = _in_chunks(_on_line, law.family, x)
+        mean, v, *_ = in_chunks(on_line, law.family, x)
         log_s = law.log_saturated("contour", n, at=(x, mean, v))
-        a = law.values(x + 0j)[0].real
-        own, slope = (v[0].real for v in law.values(np.array([eta + 0j])))
+        a = np.real(law.values(x + 0j)[0])
+        own, slope = np.real(np.stack(law.values(np.array([eta + 0j])))).ravel()
         mass = w * v * np.exp(log_s - (own - a - (eta - x) * mean) / phi)
         mass, mean = np.where(np.isfinite(mass), mass, 0.0), np.where(np.isfinite(mean), mean, 0.0)
     off = (np.sum(mass * mean) - slope) / (np.abs(slope) + np.sqrt(phi * law.v[k]))
@@ -369,11 +275,11 @@ def _row(laws, kind, tried):
     return not good, n * (10 if steep else 1) if good else worst, Method(kind, n, worst, laws[0].support)
 
 
-def _saddlepoint(support, trials, found=None):
+def _saddlepoint(support, points, found=None):
     """The saddlepoint density; its error is the first term that it leaves out, or what it is off where known."""
     worst = 0.0
-    for i, (family, phi, c, _) in enumerate(trials):
-        _, v, d3, d4 = _in_chunks(_on_line, family, c)
+    for i, (family, phi, c, _) in enumerate(points):
+        _, v, d3, d4 = in_chunks(on_line, family, c)
         off = (d4 / (8 * v**2) - 5 / 24 * (d3 / v**1.5) ** 2) * phi
         if found is not None:
             plain = np.log(support.step or 1 / phi) + 0.5 * np.log(phi / (2 * np.pi * v))

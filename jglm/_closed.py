@@ -24,6 +24,9 @@ def positive_part(u):
 
 def log_sinhc(x):
     """log(sinh(x) / x), by its series near 0."""
+    if jnp.iscomplexobj(x):
+        safe = jnp.where(x == 0, 1.0, x)
+        return jnp.where(x == 0, 0.0, jnp.log(jnp.sinh(safe) / safe))
     near, s = jnp.abs(x) < 0.3, x * x
     series = s * (1 / 6 - s * (1 / 180 - s * (1 / 2835 - s * (1 / 37800 - s * (1 / 467775 - s * 691 / 3831077250)))))
     size = jnp.where(near, 1.0, jnp.abs(x))

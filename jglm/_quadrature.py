@@ -10,6 +10,7 @@ from jglm._special import log1mexp
 
 _T = np.linspace(-6.0, 6.0, 241)  # where the double exponential rules are taken (Takahasi and Mori 1974)
 _CHUNK = 128  # terms of a sum over a lattice at a time
+_SLACK = 4096  # units in the last place by which a quantile's tail may miss
 
 
 def across(eta, spread, domain, count=201):
@@ -98,28 +99,28 @@ def quantile_by_search(log_tails, log_prob, p, support, centre, spread, span=0.0
     `log_tails` gives (log cdf, log sf) of y and `log_prob` its log density. The smaller tail is the one compared, to
     4,000 units in the last place: a p that is a value of the distribution function gives back its y.
     """
-    p = jnp.asarray(p, centre.dtype)
+    given = jnp.asarray(p, centre.dtype)
+    p = jnp.where((given > 0) & (given < 1), given, 0.5)
     log_p, log_q = (jnp.log1p(-p), jnp.log(p)) if upper else (jnp.log(p), jnp.log1p(-p))
 
-    def short(y):
-        """What is missing at y: log of the wanted over the actual lower tail, or of the actual over the wanted upper."""
+    lower = log_p <= log_q
+
+    def missing(y):
+        """log of the wanted lower tail over that at y, or of the upper tail at y over the wanted one."""
         log_cdf, log_sf = log_tails(y)
-        return jnp.where(log_p <= log_q, log_p - log_cdf, log_sf - log_q)
+        return jnp.where(lower, log_p - log_cdf, log_sf - log_q), jnp.where(lower, log_cdf, log_sf)
 
-    slack = 4096 * jnp.finfo(p.dtype).eps
     if isinstance(span, float) and span == 0.0:
-        slope = lambda y: jnp.exp(log_prob(y) - jnp.where(log_p <= log_q, *log_tails(y)))
-        found = _continuous(short, slope, support, centre, spread)
-        if support.low_in:
-            found = jnp.where(short(jnp.full_like(p, support.low)) <= slack, support.low, found)
+        found = _continuous(missing, log_prob, support, centre, spread)
     else:
-        found = _on_lattice(lambda y: short(y) <= slack, support, centre, span)
-    found = jnp.where(log_p == -jnp.inf, support.low, jnp.where(log_q == -jnp.inf, support.high, found))
-    return jnp.where((p >= 0) & (p <= 1), found, jnp.nan)
+        found = _on_lattice(lambda y: missing(y)[0] <= _SLACK * jnp.finfo(p.dtype).eps, support, centre, span)
+    ends = (support.high, support.low) if upper else (support.low, support.high)
+    found = jnp.where(given == 0, ends[0], jnp.where(given == 1, ends[1], found))
+    return jnp.where((given >= 0) & (given <= 1), found, jnp.nan)
 
 
-def _continuous(short, slope, support, centre, spread, steps=80):
-    """The root of a decreasing function: Newton within a bracket, every third step a halving."""
+def _continuous(missing, log_prob, support, centre, spread, steps=80):
+    """The root of a decreasing function: a bracket that doubles, then Newton within it, every third step a halving."""
     low, high = support.low, support.high
     if np.isinf(low) and np.isinf(high):
         place = lambda s: centre + spread * jnp.sinh(s)
@@ -128,52 +129,53 @@ def _continuous(short, slope, support, centre, spread, steps=80):
     elif np.isinf(low):
         place = lambda s: high - (high - centre) * jnp.exp(-s)
     else:
-        place = lambda s: low + (high - low) * jax.nn.sigmoid(s)
+        middle = jnp.log((centre - low) / (high - centre))
+        place = lambda s: low + (high - low) * jax.nn.sigmoid(middle + s)
     reach = float(np.log(float(jnp.finfo(centre.dtype).max))) - 2
     eps = jnp.finfo(centre.dtype).eps
 
     def body(carry):
         left, right, s, i, _ = carry
         y, speed = jax.jvp(place, (s,), (jnp.ones_like(s),))
-        gap = short(y)
-        left, right = jnp.where(gap > 0, s, left), jnp.where(gap > 0, right, s)
-        newton = s + gap / (slope(y) * speed)
-        good = jnp.isfinite(newton) & (newton > left) & (newton < right) & (i % 3 != 2)
+        y = jnp.where(i == 0, low, y) if support.low_in else y
+        gap, log_tail = missing(y)
+        gap = jnp.where(jnp.isnan(gap), jnp.where(s > 0, -jnp.inf, jnp.inf), gap)
+        at_low = (i == 0) & (gap <= _SLACK * eps) & support.low_in
+        known = (i > 0) | (not support.low_in)
+        left, right = jnp.where(known & (gap > 0), s, left), jnp.where(known & ~(gap > 0), s, right)
+        newton = s + gap / (jnp.exp(log_prob(y) - log_tail) * speed)
+        good = known & jnp.isfinite(newton) & (newton > left) & (newton < right) & (i % 3 != 2)
         after = jnp.where(good, newton, (left + right) / 2)
+        # Before the root is enclosed, farther out by doubling.
+        after = jnp.where(known & (right == reach), jnp.minimum(2 * jnp.abs(s) + 0.25, reach), after)
+        after = jnp.where(known & (left == -reach), jnp.maximum(-2 * jnp.abs(s) - 0.25, -reach), after)
+        after = jnp.where(known, after, 0.0)
         tight = 4 * eps * jnp.maximum(jnp.abs(s), 1e-3)
-        done = (jnp.abs(gap) <= 4 * eps) | (right - left <= tight) | (good & (jnp.abs(after - s) <= tight))
-        return left, right, jnp.where(jnp.abs(gap) <= 4 * eps, s, after), i + 1, done
+        done = known & ((jnp.abs(gap) <= 4 * eps) | (right - left <= tight) | (good & (jnp.abs(after - s) <= tight)))
+        done = at_low | done | (known & (jnp.abs(s) == reach))
+        after = jnp.where(known & (jnp.abs(gap) <= 4 * eps), s, after)
+        return left, right, jnp.where(at_low, -jnp.inf, after), i + 1, done
 
     zero = jnp.zeros_like(centre)
-    start = (zero - reach, zero + reach, zero, 0, False)
-    return place(lax.while_loop(lambda c: ~c[4] & (c[3] < steps), body, start)[2])
+    s = lax.while_loop(lambda c: ~c[4] & (c[3] < steps), body, (zero - reach, zero + reach, zero, 0, False))[2]
+    return jnp.where(s == -jnp.inf, low, place(s))
 
 
 def _on_lattice(reached, support, centre, span):
-    """The first point of the lattice that is `reached`: a bracket that doubles, then halving."""
+    """The first point of the lattice that is `reached`: away from the centre by doubling, then halving."""
     low, high = support.low, support.high
     origin = low if np.isfinite(low) else high if np.isfinite(high) else 0.0
-    place = lambda k: origin + k * span
-    first = jnp.zeros_like(centre) if np.isfinite(low) else jnp.full_like(centre, -jnp.inf)
     last = jnp.round((high - origin) / span) if np.isfinite(high) else jnp.full_like(centre, jnp.inf)
-    k = jnp.clip(jnp.round((centre - origin) / span), first, last)
+    first = jnp.full_like(centre, -1.0 if np.isfinite(low) else -jnp.inf)  # not reached
 
-    def widen(carry):
-        left, right, width, _ = carry
-        short_of = ~(reached(place(right)) | (right >= last))
-        far = ~short_of & reached(place(left)) & (left >= first)
-        right, left = (
-            jnp.where(short_of, jnp.minimum(right + width, last), jnp.where(far, left, right)),
-            jnp.where(short_of, right, jnp.where(far, jnp.maximum(left - width, first - 1), left)),
-        )
-        return left, right, 2 * width, short_of | far
-
-    left, right, _, _ = lax.while_loop(lambda c: c[3], widen, (k - 1, k, jnp.ones_like(k), True))
-
-    def halve(carry):
-        left, right = carry
+    def body(carry):
+        left, right, k, width, i = carry
+        good = reached(origin + k * span)
+        left, right = jnp.where(good, left, k), jnp.where(good, k, right)
         middle = jnp.floor((left + right) / 2)
-        good = reached(place(middle))
-        return jnp.where(good, left, middle), jnp.where(good, middle, right)
+        after = jnp.where(jnp.isinf(right), k + width, jnp.where(jnp.isinf(left), k - width, middle))
+        return left, right, after, 2 * width, i + 1
 
-    return place(lax.while_loop(lambda c: c[1] - c[0] > 1, halve, (left, right))[1])
+    k = jnp.clip(jnp.round((centre - origin) / span), first + 1, last - 1)
+    going = lambda c: (c[1] - c[0] > 1) & (c[4] < 300)
+    return origin + span * lax.while_loop(going, body, (first, last, k, jnp.ones_like(k), 0))[1]

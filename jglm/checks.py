@@ -64,6 +64,12 @@ def floats(what, values) -> np.ndarray:
     return array.astype(np.float64, copy=False)
 
 
+def level(value):
+    """A confidence level between 0 and 1."""
+    if not 0 < value < 1:
+        raise ValueError(f"level is {value}; it must be between 0 and 1, such as 0.95")
+
+
 def whole(what, value):
     """A whole number >= 1, or None."""
     if value is None or (isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1):

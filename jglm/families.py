@@ -272,7 +272,7 @@ def gamma_mean_dispersion():
 
 von_mises = Family(
     "von_mises", dim=2, a=closed.log_bessel, T=lambda y: jnp.stack([jnp.cos(y), jnp.sin(y)]),
-    support="real", log_b=lambda y, phi: -LOG_2PI * jnp.ones_like(y),
+    support=(-jnp.pi, jnp.pi, 0), log_b=lambda y, phi: -LOG_2PI * jnp.ones_like(y), response="angle",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import _invert, density, expression
+from jglm import _invert, density, distribution, expression
 from jglm._record import fn, record, strong
 from jglm._support import NAMED, Support, find_support
 from jglm.parameters import as_free
@@ -23,7 +23,7 @@ from jglm.parameters import as_free
 _NODES, _WEIGHTS = (np.array(v) for v in np.polynomial.legendre.leggauss(8))
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 
-RESPONSES = ("value", "label", "proportion", "counts", "shares")
+RESPONSES = ("value", "label", "proportion", "counts", "shares", "angle")
 
 
 @record(static=(
@@ -52,7 +52,7 @@ class Family:
             else "log".
         dispersion: "fixed" (phi = 1) or "estimated".
         response: how users write y: "value", "label" (two or k classes), "proportion" (successes of trials), "counts"
-            (in k classes) or "shares" (k parts of a whole).
+            (in k classes), "shares" (k parts of a whole) or "angle" (taken between -pi and pi).
         prior_weights: what a prior weight w does to the likelihood: "likelihood" (log density times w) or
             "dispersion" (phi / w). R does the latter for the normal and the binomial.
         moments: where T(y) is not y: `moments(eta, **params)` -> (mean, variance) of y itself.
@@ -242,10 +242,17 @@ class Family:
         t = self.statistic(y)
         if self.log_saturated_ is not None and not (smooth and self.log_b_ is not None):
             unit = self.deviance_one(t, eta)  # at a perfect fit 0, and phi may be 0 too
-            return self.log_saturated_(y, phi, **params) - jnp.where(unit > 0, unit / (2 * phi), 0.0)
+            value = self.log_saturated_(y, phi, **params) - jnp.where(unit > 0, unit / (2 * phi), 0.0)
+            return self._inside_support(y, value)
         if self.log_b_ is not None:
-            return self.log_b_(y, phi, **params) - self.loss_one(t, eta) / phi
+            return self._inside_support(y, self.log_b_(y, phi, **params) - self.loss_one(t, eta) / phi)
         return density.log_prob_one(self, y, eta, phi, method or self.density_method())
+
+    def _inside_support(self, y, value):
+        """A log density, -inf beyond the ends of the support, where a closed form may be anything."""
+        if self.vector_y or self.support_ is None:
+            return value
+        return jnp.where((y >= self.support.low) & (y <= self.support.high), value, -jnp.inf)
 
     @property
     def has_density(self):
@@ -260,8 +267,7 @@ class Family:
         vector, T(y) is not y or params are traced.
         """
         if self.has_density:
-            support = self.support if self.dim is None else NAMED["real"]
-            return density.Method("closed", 0, 1e-13, support)
+            return density.Method("closed", 0, 1e-13, distribution.support_with_masses(self))
         if isinstance(self.density, density.Method):
             return self.density
         if self.density == "none":
@@ -272,7 +278,8 @@ class Family:
     def _each(self, one, ins, out="()"):
         """`one`, of one observation, over arrays; `ins` marks with 'k' what is a vector for a vector eta."""
         if self.dim is None:
-            return jnp.vectorize(one)
+            scalars = out if "," in out else "()"
+            return jnp.vectorize(one, signature=f"{','.join('()' for _ in ins)}->{scalars}")
         shapes = ",".join("(k)" if c == "k" else "()" for c in ins)
         return jnp.vectorize(one, signature=f"{shapes}->{out}")
 
@@ -300,12 +307,64 @@ class Family:
         return self._each(one, self._y + "k")(y, mu)
 
     def log_prob(self, y, eta, phi=1.0):
-        """log b(y, phi) + (T(y)·eta - a(eta)) / phi.
+        """log b(y, phi) + (T(y)·eta - a(eta)) / phi; -inf outside of the support.
 
-        Raises ValueError where the family was given no log_b.
+        b in closed form where the family has it, else from a alone: `density_method` says how, and how well. Raises
+        ValueError for quasi-likelihood families, and for a vector eta (or T(y) other than y) without a closed form.
         """
+        method = None if self.has_density else self.density_method(phi, y if _concrete(y) else None)
         y, eta, phi = _common(y, eta, phi)
-        return self._each(self.log_prob_one, self._y + "k1")(y, eta, phi)
+        return self._each(lambda *v: self.log_prob_one(*v, method), self._y + "k1")(y, eta, phi)
+
+    def cdf(self, y, eta, phi=1.0):
+        """P(Y <= y) of a scalar y; `sf` is P(Y > y), and each keeps its relative accuracy where it is small.
+
+        By inversion from a alone, or by quadrature (on a lattice summation) of a closed density. Raises ValueError for
+        a vector y and for quasi-likelihood families.
+        """
+        return jnp.exp(self._tails(y, eta, phi)[0])
+
+    def sf(self, y, eta, phi=1.0):
+        """P(Y > y): see `cdf`."""
+        return jnp.exp(self._tails(y, eta, phi)[1])
+
+    def _tails(self, y, eta, phi):
+        method = self._scalar_method(phi)
+        y, eta, phi = _common(y, eta, phi)
+        one = lambda y, eta, phi: distribution.log_tails_one(self, y, eta, phi, method)
+        return self._each(one, self._y + "k1", "(),()")(y, eta, phi)
+
+    def quantile(self, p, eta, phi=1.0):
+        """The smallest y with P(Y <= y) >= p: see `cdf`."""
+        method = self._scalar_method(phi)
+        p, eta, phi = _common(p, eta, phi)
+        one = lambda p, eta, phi: distribution.quantile_one(self, p, eta, phi, method)
+        return self._each(one, "1k1")(p, eta, phi)
+
+    def sample(self, key, eta, phi=1.0, shape=()):
+        """Draws of y: `shape` of them for every eta (and phi), in front of its shape.
+
+        In closed form where the family has a sampler, else the quantile of a uniform. Raises ValueError for a vector
+        y without a sampler and for quasi-likelihood families.
+        """
+        method = None if self.sampler_ is not None else self._scalar_method(phi)
+        eta, phi = _common(eta, phi)
+        rows = jnp.broadcast_shapes(eta.shape if self.dim is None else eta.shape[:-1], phi.shape)
+        keys = jax.random.split(key, (*shape, *rows))
+        one = lambda key, eta, phi: distribution.draw_one(self, jax.random.wrap_key_data(key), eta, phi, method)
+        key_data = jax.random.key_data(keys)
+        eta_shape = "()" if self.dim is None else "(k)"
+        return jnp.vectorize(one, signature=f"(w),{eta_shape},()->{'(k)' if self.vector_y else '()'}")(key_data, eta, phi)
+
+    def moments_of_density(self, eta, phi=1.0):
+        """(mass, mean, variance) of the density or probabilities of a scalar y at one eta, by summing them up."""
+        method = self._scalar_method(phi)
+        return distribution.moments(self, jnp.asarray(eta, float), jnp.asarray(phi, float), method)
+
+    def _scalar_method(self, phi):
+        if self.vector_y:
+            raise ValueError(f"family {self.name!r} has a vector y, which has no distribution function")
+        return self.density_method(phi)
 
     @property
     def _y(self):

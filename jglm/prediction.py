@@ -38,7 +38,7 @@ def of_lin(fit, lin, kind):
         return np.asarray(_mean_compiled(fit.model, lin, values))
     if fit.levels is None:
         raise ValueError(f"kind={kind!r} is for families of labels; the family is {fit.family.name!r}")
-    eta = np.asarray(_eta_compiled(fit.model, lin, values))
+    eta = eta_of_lin(fit, lin)
     both = np.column_stack([np.zeros(len(eta)), eta]) if eta.ndim == 1 else eta
     if kind == "class":
         return np.asarray(fit.levels)[np.argmax(both, axis=1)]
@@ -47,14 +47,24 @@ def of_lin(fit, lin, kind):
 
 def linear_predictor(fit, X, offset, exposure):
     """lin of new rows (X None: of the rows of the fit), offset included."""
+    return design_and_lin(fit, X, offset, exposure)[1]
+
+
+def design_and_lin(fit, X, offset, exposure):
+    """(design, lin) of new rows; both NaN where a row of a frame misses a value."""
     if X is None:
         prepared = fit._data("predict() without X")
-        return prepared.X @ _coefficients(fit) + prepared.offset
+        return prepared.X, prepared.X @ _coefficients(fit) + prepared.offset
     if fit.formula is not None and not isinstance(X, (np.ndarray, jax.Array)):
         return _of_frame(fit, X, offset, exposure)
     design = _design(fit, X)
     _warn_without_offset(fit, offset, exposure)
-    return design @ _coefficients(fit) + arrays.offsets(offset, exposure, len(design), fit.model.width())
+    return design, design @ _coefficients(fit) + arrays.offsets(offset, exposure, len(design), fit.model.width())
+
+
+def eta_of_lin(fit, lin):
+    """The natural parameters of rows."""
+    return np.asarray(_eta_compiled(fit.model, lin, row_values(fit, len(lin))))
 
 
 def _coefficients(fit):
@@ -93,8 +103,9 @@ def _of_frame(fit, frame, offset, exposure):
     given = frames.to_pandas(frame, list(dict.fromkeys([*formula.right_variables, *named.values()])))
     whole = ~given.isna().to_numpy().any(axis=1) if given.shape[1] else np.ones(len(given), bool)
     lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
+    matrix = np.full((len(given), len(fit.names)), np.nan)
     if not whole.any():
-        return lin
+        return matrix, lin
     part = given.loc[whole].reset_index(drop=True)
     design, shift = formula.transform(part)
     if not named and shift is None:
@@ -108,5 +119,5 @@ def _of_frame(fit, frame, offset, exposure):
     total = arrays.offsets(pick("offset"), pick("exposure"), len(part), width)
     if shift is not None:
         total = total + (shift if width is None else shift[:, None])
-    lin[whole] = design @ _coefficients(fit) + total
-    return lin
+    lin[whole], matrix[whole] = design @ _coefficients(fit) + total, design
+    return matrix, lin

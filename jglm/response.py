@@ -36,6 +36,8 @@ def encode(family, y, trials=None, weights=None, levels=None):
     if values.ndim != (2 if family.vector_y else 1):
         raise ValueError(f"y has shape {values.shape}; family {family.name!r} takes " + _shape(family))
     _check_columns(family, values)
+    if family.response == "angle":
+        values = (values + np.pi) % (2 * np.pi) - np.pi
     return Response(values, None, None), family
 
 

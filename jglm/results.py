@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, deferred, diagnostics, inference, io, joint, modelfile, overview, prediction, response
+from jglm import checks, deferred, diagnostics, inference, io, joint, modelfile, overview, prediction, predictive, response
 from jglm import data as arrays
 from jglm.model import Model
 from jglm.problem import describe_compiled
@@ -256,8 +256,7 @@ class Fit:
     def conf_int(self, level=0.95, method="wald"):
         """Wald intervals (p, 2), or (p, k, 2), with the quantiles of t or the normal as in `pvalues`."""
         checks.choice("method", method, ("wald",))
-        if not 0 < level < 1:
-            raise ValueError(f"level is {level}; it must be between 0 and 1, such as 0.95")
+        checks.level(level)
         reach = inference.quantile(0.5 + level / 2, self._df) * self.bse
         return np.stack([self.params - reach, self.params + reach], axis=-1)
 
@@ -296,7 +295,7 @@ class Fit:
         return [str(v) for i, v in enumerate(levels) if i != skipped]
 
     # ------------------------------------------------------------------ new data
-    def predict(self, X=None, kind="mean", offset=None, exposure=None, interval=None):
+    def predict(self, X=None, kind="mean", offset=None, exposure=None, interval=None, level=0.95):
         """Predictions for new rows, or without X for the rows of the fit.
 
         Args:
@@ -305,25 +304,28 @@ class Fit:
             kind: "mean"; "link" (the linear predictor, offset included); "class" (the most probable label);
                 "log_prob" (log probability of each class).
             offset, exposure: (n,) each; without them they are 0 and 1.
+            interval: "mean" (Wald on the scale of lin) or "prediction" (quantiles of a new y of weight 1 at the
+                estimates, whose own error they leave out): (n, 3) with the mean and the ends, at `level`.
 
         Returns (n,), or (n, k) for k classes. A row of a frame with a missing value is NaN; an
         array must be complete. Raises ValueError for levels that
         the fit did not see and for columns that are not there.
         """
         checks.choice("kind", kind, prediction.KINDS)
-        if interval is not None:
-            raise ValueError("interval= is not there yet; fit.conf_int() has the intervals of the coefficients")
         with jax.enable_x64(True):
+            if interval is not None:
+                return predictive.with_interval(self, X, offset, exposure, interval, level)
             lin = prediction.linear_predictor(self, X, offset, exposure)
             return lin if kind == "link" else prediction.of_lin(self, lin, kind)
 
-    def residuals(self, X=None, y=None, kind="response", weights=None, offset=None, exposure=None, trials=None):
+    def residuals(self, X=None, y=None, kind="response", weights=None, offset=None, exposure=None, trials=None, seed=0):
         """Residuals of the rows of the fit, in order (rows of weight 0 included), or of new X and y.
 
-        kind: "response" y - mu (proportions for the binomial), "pearson", "deviance" or "working", as R defines them.
+        kind: "response" y - mu (proportions for the binomial), "pearson", "deviance" or "working", as R defines them;
+        "quantile", standard normal where the model is right, drawn with `seed` over the jumps of a count.
         Returns (n,), or (n, k) for a family with k columns (deviance (n,)).
         """
-        checks.choice("kind", kind, diagnostics.KINDS)
+        checks.choice("kind", kind, (*diagnostics.KINDS, "quantile"))
         with jax.enable_x64(True):
             if X is None and y is None:
                 p = self._data("residuals() without X and y")
@@ -344,6 +346,8 @@ class Fit:
             values = prediction.row_values(self, len(lin))
             rows, _ = describe_compiled(self.model, y, lin, weight, size, power, max(self.nobs, 1.0), values)
             rows = jax.tree.map(np.asarray, rows)
+            if kind == "quantile":
+                return predictive.quantile_residuals(self, y, rows.eta, size, weight, seed)
             return diagnostics.residuals(kind, _observed(self.family, y), rows, weight)
 
     # ------------------------------------------------------------------ printing
