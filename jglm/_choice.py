@@ -137,8 +137,10 @@ class _Law:
     """A family at one dispersion, with the points at which methods are tried: saddles c and means y there, (m,)."""
 
     def __init__(self, support, family, phi, c, y):
-        self.family, self.support, self.phi, self.c, self.y = family, support, phi, c, y
-        _, self.v, self.d3, self.d4 = in_chunks(on_line, family, c)
+        bends = np.array(in_chunks(on_line, family, c))
+        kept = np.isfinite(bends).all(axis=0) & (bends[1] > 0)  # a'' may lose all its digits
+        self.family, self.support, self.phi, self.c, self.y = family, support, phi, (c := c[kept]), (y := y[kept])
+        _, self.v, self.d3, self.d4 = bends[:, kept]
         value = np.real(self.values(c + 0j)[0])
         self.noise = 2e-16 * (np.abs(value) + np.abs(c * y)) / phi + 1e-14
 

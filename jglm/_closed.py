@@ -17,9 +17,21 @@ def tweedie_partition(eta, power):
     return jnp.exp((2 - power) / (1 - power) * jnp.log((1 - power) * eta)) / (2 - power)
 
 
-def positive_part(u):
-    """log(exp(u) - 1) for u > 0: what leaving out y = 0 makes of the log-partition u of a count."""
-    return u + log1mexp(-u)
+def logarithmic_partition(eta):
+    """log(-log(1 - exp(eta))), near -inf as eta + log(1 + p/2 + p^2/3 + …), p = exp(eta): the curvature is all in p."""
+    near = eta.real < -2
+    p = jnp.exp(jnp.where(near, eta, -2.0))
+    series = sum(p**k / (k + 1) for k in range(1, 17))
+    return jnp.where(near, eta + jnp.log1p(series), jnp.log(-log1mexp(jnp.where(near, -2.0, eta))))
+
+
+def positive_part(u, log_u):
+    """log(exp(u) - 1), from u > 0 and its log: what leaving out y = 0 makes of the log-partition u of a count."""
+    return log_u + u / 2 + log_sinhc(u / 2)
+
+
+def zero_truncated_negative_binomial(eta, r):
+    return positive_part(-r * log1mexp(eta), jnp.log(r) + logarithmic_partition(eta))
 
 
 def log_sinhc(x):
@@ -27,7 +39,8 @@ def log_sinhc(x):
     if jnp.iscomplexobj(x):
         safe = jnp.where(x == 0, 1.0, x)
         return jnp.where(x == 0, 0.0, jnp.log(jnp.sinh(safe) / safe))
-    near, s = jnp.abs(x) < 0.3, x * x
+    near = jnp.abs(x) < 0.3
+    s = jnp.where(near, x, 0.0) ** 2
     series = s * (1 / 6 - s * (1 / 180 - s * (1 / 2835 - s * (1 / 37800 - s * (1 / 467775 - s * 691 / 3831077250)))))
     size = jnp.where(near, 1.0, jnp.abs(x))
     return jnp.where(near, series, size + log1mexp(-2 * size) - jnp.log(2 * size))

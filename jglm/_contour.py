@@ -47,12 +47,12 @@ class Method(NamedTuple):
 
 
 def path(name, values, c, spread, y, phi, n, domain, span, refined=False):
-    """The path of a method through c: (z, w, turns). `spread` is sqrt(phi / a''(c)), the width of the integrand's peak.
+    """The path of a method through c: (z, w, pole). `spread` is sqrt(phi / a''(c)), the width of the integrand's peak.
 
     `values(z)` gives a and a', `span` is the step of the lattice at phi = 1 (0: none). `refined` takes half the steps
-    and another bend: what n nodes give is right where 4 n refined ones agree. `turns(eta, root)` is how far a real eta
-    is from the path, in steps times 2 pi, negative to its right; root^2 is the deviance of eta, with the sign of
-    c - eta.
+    and another bend: what n nodes give is right where 4 n refined ones agree. `pole(eta, root, pull)`, of a real eta,
+    is how far that is from the path, in units of step / 2 pi, negative to its right, and how much a(z) - z y grows
+    over one of these there; root^2 is the deviance of eta, with the sign of c - eta, and pull |a'(eta) - y|.
     """
     if name != "contour":
         return _vertical(c, spread, n, span, STEP / 2 if refined else STEP)
@@ -78,7 +78,9 @@ def _vertical(c, spread, n, span, step):
         whole = np.pi / (n * span)
         step = xp.where(step > 0.4 * whole, whole, step)
     t = step[..., None] * (np.arange(n) + 0.5)
-    return c[..., None] + 1j * t, (1.0 + 0j) * (step[..., None] + 0 * t), lambda eta, _: 2 * np.pi * (c - eta) / step
+    unit = step / (2 * np.pi)
+    pole = lambda eta, root, pull: ((c - eta) / unit, pull * unit)
+    return c[..., None] + 1j * t, (1.0 + 0j) * (step[..., None] + 0 * t), pole
 
 
 def _hyperbola(c, spread, n, domain, refined):
@@ -102,13 +104,14 @@ def _hyperbola(c, spread, n, domain, refined):
     # cosh t - 1 without its cancellation.
     z = c[..., None] + 2 * across * xp.sinh(t / 2) ** 2 + 1j * along * xp.sinh(t)
 
-    def turns(eta, _):
+    def pole(eta, root, pull):
         # z(t) = eta at an imaginary t, where the hyperbola has another angle; beyond 0 it decays no more.
         sine = np.sin(angle) + towards * (eta - c) / rho
         other = xp.arcsin(xp.clip(sine, 0.0, 1.0))
-        return xp.where(sine > 0, 2 * np.pi * towards * (angle - other) / step, xp.sign(c - eta) * np.inf)
+        unit = step / (2 * np.pi)
+        return towards * (angle - other) / unit, xp.where(sine > 0, pull * rho * xp.cos(other) * unit, np.inf)
 
-    return z, step[..., None] * (along * xp.cosh(t) - 1j * across * xp.sinh(t)), turns
+    return z, step[..., None] * (along * xp.cosh(t) - 1j * across * xp.sinh(t)), pole
 
 
 def _steepest(values, c, spread, y, phi, n, reach):
@@ -118,33 +121,39 @@ def _steepest(values, c, spread, y, phi, n, reach):
     lattice, so that the imaginary part of a counts modulo 2 pi phi. Right where the path is not cut off by a zero of
     exp(a) and no other saddle counts.
     """
+    traced = not isinstance(c, np.ndarray)
     step = reach * phi**0.5 / n
     start, _ = values(c + 0j)
     level = start - c * y
 
+    def newton(z, u):
+        value, slope = values(z)
+        gap = value - z * y - level + u * u / 2
+        gap = gap - 2j * np.pi * phi * (gap.imag / (2 * np.pi * phi)).round()
+        return z - gap / (slope - y)
+
     def advance(carry, k):
         z, last, before = carry
         z, u = z + step * (1.5 * last - 0.5 * before), (k + 0.5) * step
-        for _ in range(4):
-            value, slope = values(z)
-            gap = value - z * y - level + u * u / 2
-            gap = gap - 2j * np.pi * phi * (gap.imag / (2 * np.pi * phi)).round()
-            z = z - gap / (slope - y)
+        if traced:
+            z = lax.fori_loop(0, 4, lambda _, z: newton(z, u), z)
+        else:
+            z = newton(newton(newton(newton(z, u), u), u), u)
         now = -u / (values(z)[1] - y)
         return (z, now, last), (z, now)
 
     # At u = 0 dz/du = i / sqrt(a''), and that is spread / sqrt(phi).
-    slope = 1j * spread / phi**0.5
-    carry, turns = (c - slope * step / 2, slope, slope), lambda _, root: 2 * np.pi * root / step
-    if not isinstance(c, np.ndarray):
+    slope, unit = 1j * spread / phi**0.5, step / (2 * np.pi)
+    carry, pole = (c - slope * step / 2, slope, slope), lambda eta, root, pull: (root / unit, abs(root) * unit)
+    if traced:
         z, w = lax.scan(advance, carry, jnp.arange(n, dtype=c.dtype))[1]
-        return z, -1j * step * w, turns
+        return z, -1j * step * w, pole
     nodes = []
     for k in range(n):
         carry, node = advance(carry, k)
         nodes.append(node)
     z, w = (np.stack(v, axis=-1) for v in zip(*nodes, strict=True))
-    return z, -1j * step * w, turns
+    return z, -1j * step * w, pole
 
 
 @jax.custom_jvp
@@ -188,11 +197,12 @@ class WithoutMass:
         return (self.family.a(eta) - self.end * eta - self.level) / self.phi
 
     def a(self, eta):
+        # Once log(1 - exp(-rest)) above a, once log(exp(rest) - 1) above the limit: neither overflows.
         rest = self.rest(eta)
         grows = rest.real > 0
-        larger = jnp.where(grows, self.family.a(eta), self.end * eta + self.level)
         share = jnp.expm1(jnp.where(grows, -rest, rest))
-        return larger + self.phi * _log(jnp.where(grows, -share, share))
+        above = self.phi * (_log(jnp.where(grows, -share, share)) + jnp.where(grows, rest, 0.0))
+        return self.end * eta + self.level + above
 
     def natural_one(self, y, steps=12):
         """eta with a'(eta) = y, nearly: Newton's method for log |a' - end|, on the scale where that is about linear."""
@@ -262,18 +272,16 @@ def scaled_tail(family, method, c, y, phi, eta, root):
 
     The integral is that of the density with the factor h / (exp(h (z - eta)) - 1) on a lattice, else 1 / (z - eta).
     What the midpoint rule loses of the pole at eta is 1 / (1 + exp(2 pi d)), d steps off the path (Goodwin 1949), so
-    that the path may pass it as near as it likes. Where that is all (80 standard deviations away, log p = -3,500) the
-    factor is taken at c, with a relative error of 1e-4.
+    that the path may pass it as near as it likes. Not so of a pole where the integrand grows by more than a factor of
+    e over step / 2 pi: the path cannot be moved that far, and what is lost is nothing.
     """
     h = method.support.step
-    z, w, turns = fixed_path(family, method, c, y, phi)
-    factor = lambda z: h / jnp.expm1(h * (z - eta)) if h else 1 / (z - eta)
-    terms = _integrand(family, z, c, y, phi) * w
-    lost = root * root / (2 * phi) - jnp.logaddexp(jnp.abs(turns(eta, root)), 0.0)
-    far = lost > 0
-    at = jnp.where(far, c, 2 * eta + 1)  # not eta itself
-    total = jnp.where(far, factor(at) * jnp.sum(terms.real), jnp.sum((terms * factor(z)).real)) / np.pi
-    return jnp.where(c >= eta, total, -total) + jnp.where(far, 0.0, jnp.exp(jnp.minimum(lost, 0.0)))
+    z, w, pole = fixed_path(family, method, c, y, phi)
+    factor = h / jnp.expm1(h * (z - eta)) if h else 1 / (z - eta)
+    total = jnp.sum((_integrand(family, z, c, y, phi) * factor * w).real) / np.pi
+    turns, growth = pole(eta, root, jnp.abs(jax.grad(family.a)(eta) - y))
+    lost = root * root / (2 * phi) - jnp.logaddexp(jnp.abs(turns), 0.0)
+    return jnp.where(c >= eta, total, -total) + jnp.where(growth < phi, jnp.exp(jnp.minimum(lost, 0.0)), 0.0)
 
 
 def _integrand(family, z, c, y, phi):

@@ -86,12 +86,12 @@ def _moments(family, eta):
     return jax.grad(family.a)(eta), jax.grad(jax.grad(family.a))(eta)
 
 
-def _cumulants(family, eta, phi):
-    """a'' and the standardized third and fourth cumulants of the law at eta."""
+def _shape(family, eta):
+    """The squared skewness and the excess kurtosis at eta where phi is 1; both are proportional to it."""
     d2 = jax.grad(jax.grad(family.a))
     d3 = jax.grad(d2)
     v = d2(eta)
-    return v, d3(eta) * phi**0.5 / v**1.5, jax.grad(d3)(eta) * phi / v**2
+    return (d3(eta) / v**1.5) ** 2, jax.grad(d3)(eta) / v**2
 
 
 # --------------------------------------------------------------------------- the density
@@ -109,10 +109,12 @@ def log_saturated(family, y, phi, method):
     unit = method.support.step or 1 / phi
     exact = jnp.log(jnp.maximum(total, jnp.finfo(total.dtype).tiny) * unit)
     if method.name == "contour":
-        # Where the law is so near a normal one, rounding in a / phi is more than the next term of Daniels' series.
-        v, skew, excess = _cumulants(law, c, phi)
-        series = 0.5 * jnp.log(unit * unit * phi / v) - 0.5 * LOG_2PI + jnp.log1p(excess / 8 - 5 * skew * skew / 24)
-        exact = jnp.where(skew * skew + jnp.abs(excess) < _contour.NORMAL, series, exact)
+        # Where the law is so near a normal one, rounding in a / phi is more than the next term of Daniels' series;
+        # that is too small for its own derivatives to count. A mass is nothing there.
+        skew2, excess = _shape(lax.stop_gradient(family), lax.stop_gradient(eta))
+        series = 0.5 * jnp.log(unit * unit * phi / _moments(family, eta)[1]) - 0.5 * LOG_2PI
+        series = series + jnp.log1p(phi * (excess / 8 - 5 * skew2 / 24))
+        exact = jnp.where(phi * (skew2 + jnp.abs(excess)) < _contour.NORMAL, series - shift, exact)
     return exact + shift
 
 
@@ -248,7 +250,7 @@ def _tails_inside(family, y, eta, phi, method):
     upper = c >= eta
     root = jnp.where(upper, 1.0, -1.0) * jnp.sqrt(unit)
     if _contour.is_steepest(method.name, family.domain, method.support.step):
-        method = method._replace(nodes=max(method.nodes, 48))  # the pole may be 60 standard deviations away
+        method = method._replace(nodes=max(method.nodes, 32))  # a pole needs more of them than the density
     scaled = _contour.scaled_tail(law, method, c, y, phi, eta, root)
     near = jnp.minimum(jnp.log(jnp.maximum(scaled, 0.0)) - unit / (2 * phi), 0.0)
     far = log1mexp(near)
@@ -274,7 +276,8 @@ def lugannani_rice_one(family, y, eta, phi, support):
     given = _floor(y, phi, support) + h * phi
     y, inside, at_low, at_high = _places(family, given, phi, support)
     law, at, _ = _saddle(family, y, phi, support, family.natural_one(y))
-    v, skew, excess = _cumulants(law, at, phi)
+    v = _moments(law, at)[1]
+    skew, excess = (phi**0.5 * jax.grad(jax.grad(jax.grad(law.a)))(at) / v**1.5, phi * _shape(law, at)[1])
     scale = jnp.sqrt(v / phi)
     q = (at - eta) * scale
     r = jnp.sign(q) * jnp.sqrt(_deviance(law, y, at, eta) / phi)

@@ -34,7 +34,9 @@ def quantile_one(family, p, eta, phi, method):
     if family.dim is None:
         return density.quantile_one(family, p, eta, phi, method)
     tails = lambda y: log_tails_one(family, y, eta, phi, method)
-    return density.quantile_by_search(tails, _log_prob(family, eta, phi), p, method.support, *_where(family, eta, method))
+    return density.quantile_by_search(
+        tails, _log_prob(family, eta, phi), p, method.support, *_where(family, eta, method)
+    )
 
 
 def _log_prob(family, eta, phi):

@@ -83,11 +83,11 @@ geometric = Family(
     log_saturated=lambda y, phi: closed.negative_binomial_saturated(y, phi, 1.0),
 )  # fmt: skip
 logarithmic = Family(
-    "logarithmic", a=lambda eta: jnp.log(-log1mexp(eta)), domain=BELOW, support=(1, jnp.inf, 1),
+    "logarithmic", a=closed.logarithmic_partition, domain=BELOW, support=(1, jnp.inf, 1),
     log_b=lambda y, phi: -jnp.log(y), default_link="log_natural",
 )  # fmt: skip
 zero_truncated_poisson = Family(
-    "zero_truncated_poisson", a=lambda eta: closed.positive_part(jnp.exp(eta)), support=(1, jnp.inf, 1),
+    "zero_truncated_poisson", a=lambda eta: closed.positive_part(jnp.exp(eta), eta), support=(1, jnp.inf, 1),
     log_b=lambda y, phi: -gammaln(y + 1),
 )  # fmt: skip
 continuous_bernoulli = Family(
@@ -117,7 +117,7 @@ def negative_binomial(r="estimate"):
 def zero_truncated_negative_binomial(r="estimate"):
     """A negative binomial count of which only y >= 1 is seen."""
     return Family(
-        "zero_truncated_negative_binomial", a=lambda eta, r: closed.positive_part(-r * log1mexp(eta)), domain=BELOW,
+        "zero_truncated_negative_binomial", a=closed.zero_truncated_negative_binomial, domain=BELOW,
         **_parameter("r", r, 1.0), support=(1, jnp.inf, 1), log_b=closed.negative_binomial_base,
         default_link="log_natural",
     )  # fmt: skip

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import _invert, density, distribution, expression
+from jglm._broadcast import Broadcast, concrete, floating
 from jglm._record import fn, record, strong
 from jglm._support import NAMED, Support, find_support
 from jglm.parameters import as_free
@@ -31,7 +32,7 @@ RESPONSES = ("value", "label", "proportion", "counts", "shares", "angle")
     "parametrize_", "default_link", "dispersion", "response", "prior_weights", "vector_y", "scalar_lin", "free",
     "density", "plug_in", "companion", "like", "made",
 ))  # fmt: skip
-class Family:
+class Family(Broadcast):
     """The exponential family with log-partition `a`.
 
     Args:
@@ -161,7 +162,7 @@ class Family:
         return Family(name or text, a.function(), dim=a.dim, params=params, **options).replace(made=made)
 
     def __repr__(self):
-        inner = "".join(f", {k}={float(v):g}" for k, v in self.params.items() if np.ndim(v) == 0 and _concrete(v))
+        inner = "".join(f", {k}={float(v):g}" for k, v in self.params.items() if np.ndim(v) == 0 and concrete(v))
         return f"Family({self.name!r}{inner})"
 
     def replace(self, **changes):
@@ -188,7 +189,7 @@ class Family:
     # ------------------------------------------------------------------ of one observation
     def a(self, eta):
         """The log-partition of one observation, at eta () or (k,)."""
-        eta = _real(eta)
+        eta = floating(eta)
         real = jnp.finfo(eta.dtype).dtype
         params = {k: jnp.asarray(v, real) for k, v in self.params.items()}
         return self.a_(eta, **params)
@@ -274,102 +275,6 @@ class Family:
             raise ValueError(f"family {self.name!r} is one of quasi-likelihood: it has no distribution")
         return density.choose(self, phi, y, self.density)
 
-    # ------------------------------------------------------------------ broadcast
-    def _each(self, one, ins, out="()"):
-        """`one`, of one observation, over arrays; `ins` marks with 'k' what is a vector for a vector eta."""
-        if self.dim is None:
-            scalars = out if "," in out else "()"
-            return jnp.vectorize(one, signature=f"{','.join('()' for _ in ins)}->{scalars}")
-        shapes = ",".join("(k)" if c == "k" else "()" for c in ins)
-        return jnp.vectorize(one, signature=f"{shapes}->{out}")
-
-    def mean(self, eta):
-        """E T(y) = a'(eta): () -> (), or (..., k) -> (..., k)."""
-        return self._each(jax.grad(self.a), "k", "(k)")(_real(eta))
-
-    def variance(self, eta):
-        """a''(eta), so that var T(y) = phi a'': () -> (), or (..., k) -> (..., k, k)."""
-        return self._each(jax.hessian(self.a), "k", "(k,k)")(_real(eta))
-
-    def natural(self, mu):
-        """eta with a'(eta) = mu, the canonical link. NaN for a mu that no eta reaches."""
-        return self._each(self.natural_one, "k", "(k)")(_real(mu))
-
-    def loss(self, y, eta):
-        """a(eta) - T(y)·eta, the negative log-likelihood up to what does not depend on eta (and up to phi)."""
-        y, eta = _common(y, eta)
-        return self._each(lambda y, eta: self.loss_one(self.statistic(y), eta), self._y + "k")(y, eta)
-
-    def deviance(self, y, mu):
-        """Unit deviance 2 {l(y; y) - l(y; mu)} phi, >= 0 and 0 at mu = T(y)."""
-        y, mu = _common(y, mu)
-        one = lambda y, mu: self.deviance_one(self.statistic(y), self.natural_one(mu))
-        return self._each(one, self._y + "k")(y, mu)
-
-    def log_prob(self, y, eta, phi=1.0):
-        """log b(y, phi) + (T(y)·eta - a(eta)) / phi; -inf outside of the support.
-
-        b in closed form where the family has it, else from a alone: `density_method` says how, and how well. Raises
-        ValueError for quasi-likelihood families, and for a vector eta (or T(y) other than y) without a closed form.
-        """
-        method = None if self.has_density else self.density_method(phi, y if _concrete(y) else None)
-        y, eta, phi = _common(y, eta, phi)
-        return self._each(lambda *v: self.log_prob_one(*v, method), self._y + "k1")(y, eta, phi)
-
-    def cdf(self, y, eta, phi=1.0):
-        """P(Y <= y) of a scalar y; `sf` is P(Y > y), and each keeps its relative accuracy where it is small.
-
-        By inversion from a alone, or by quadrature (on a lattice summation) of a closed density. Raises ValueError for
-        a vector y and for quasi-likelihood families.
-        """
-        return jnp.exp(self._tails(y, eta, phi)[0])
-
-    def sf(self, y, eta, phi=1.0):
-        """P(Y > y): see `cdf`."""
-        return jnp.exp(self._tails(y, eta, phi)[1])
-
-    def _tails(self, y, eta, phi):
-        method = self._scalar_method(phi)
-        y, eta, phi = _common(y, eta, phi)
-        one = lambda y, eta, phi: distribution.log_tails_one(self, y, eta, phi, method)
-        return self._each(one, self._y + "k1", "(),()")(y, eta, phi)
-
-    def quantile(self, p, eta, phi=1.0):
-        """The smallest y with P(Y <= y) >= p: see `cdf`."""
-        method = self._scalar_method(phi)
-        p, eta, phi = _common(p, eta, phi)
-        one = lambda p, eta, phi: distribution.quantile_one(self, p, eta, phi, method)
-        return self._each(one, "1k1")(p, eta, phi)
-
-    def sample(self, key, eta, phi=1.0, shape=()):
-        """Draws of y: `shape` of them for every eta (and phi), in front of its shape.
-
-        In closed form where the family has a sampler, else the quantile of a uniform. Raises ValueError for a vector
-        y without a sampler and for quasi-likelihood families.
-        """
-        method = None if self.sampler_ is not None else self._scalar_method(phi)
-        eta, phi = _common(eta, phi)
-        rows = jnp.broadcast_shapes(eta.shape if self.dim is None else eta.shape[:-1], phi.shape)
-        keys = jax.random.split(key, (*shape, *rows))
-        one = lambda key, eta, phi: distribution.draw_one(self, jax.random.wrap_key_data(key), eta, phi, method)
-        key_data = jax.random.key_data(keys)
-        eta_shape = "()" if self.dim is None else "(k)"
-        return jnp.vectorize(one, signature=f"(w),{eta_shape},()->{'(k)' if self.vector_y else '()'}")(key_data, eta, phi)
-
-    def moments_of_density(self, eta, phi=1.0):
-        """(mass, mean, variance) of the density or probabilities of a scalar y at one eta, by summing them up."""
-        method = self._scalar_method(phi)
-        return distribution.moments(self, jnp.asarray(eta, float), jnp.asarray(phi, float), method)
-
-    def _scalar_method(self, phi):
-        if self.vector_y:
-            raise ValueError(f"family {self.name!r} has a vector y, which has no distribution function")
-        return self.density_method(phi)
-
-    @property
-    def _y(self):
-        return "k" if self.vector_y else "1"
-
     # ------------------------------------------------------------------ facts
     @property
     def support(self):
@@ -394,23 +299,6 @@ class Family:
         if np.all(np.isinf(low)) and np.all(np.isinf(high)):
             return jnp.ones((), bool)
         return jnp.all((eta > jnp.asarray(low, eta.dtype)) & (eta < jnp.asarray(high, eta.dtype)))
-
-
-def _real(x):
-    """An array of floating (or complex) numbers; integers become the default float."""
-    x = jnp.asarray(x)
-    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
-
-
-def _common(*values):
-    """Arrays of one floating dtype; plain Python numbers follow the others."""
-    dtype = jnp.result_type(*values)
-    dtype = dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.result_type(float)
-    return [jnp.asarray(v, dtype) for v in values]
-
-
-def _concrete(v):
-    return not isinstance(v, jax.core.Tracer)
 
 
 @jax.custom_jvp

@@ -7,7 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, deferred, diagnostics, inference, io, joint, modelfile, overview, prediction, predictive, response
+from jglm import (
+    checks,
+    deferred,
+    diagnostics,
+    inference,
+    io,
+    joint,
+    modelfile,
+    overview,
+    prediction,
+    predictive,
+    response,
+)
 from jglm import data as arrays
 from jglm.model import Model
 from jglm.problem import describe_compiled

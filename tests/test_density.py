@@ -1,4 +1,4 @@
-"""The distribution of y from a(eta) alone, against closed forms and long series: log p, both tails, mass and moments."""
+"""The distribution of y from a(eta) alone, against closed forms and long series: log p, both tails, mass, moments."""
 
 from functools import cache
 from typing import NamedTuple
@@ -12,7 +12,6 @@ import scipy.stats as st
 from jax.scipy.special import gammaln
 
 from jglm import density
-from jglm._special import log1mexp
 from jglm.family import Family
 
 BELOW = (-np.inf, 0.0)
@@ -85,8 +84,10 @@ MEAN = 3.0
 
 
 def cases():
-    negative = own(lambda eta, r: -r * log1mexp(eta), domain=BELOW, params={"r": 1.0})
-    tweedie = own(tweedie_partition, domain=BELOW, params={"power": 1.1}, support="nonnegative")
+    negative = own(lambda eta, r: -r * jnp.log(-jnp.expm1(eta)), domain=BELOW, params={"r": 1.0},
+                   natural=lambda mu, r: -jnp.log1p(r / mu))  # fmt: skip
+    tweedie = own(tweedie_partition, domain=BELOW, params={"power": 1.1}, support="nonnegative",
+                  natural=lambda mu, power: mu ** (1 - power) / (1 - power))  # fmt: skip
     shapes, powers = (0.3, 1.0, 3.0, 10.0, 30.0, 1000.0), [(p, phi) for p in (1.1, 1.5, 1.9) for phi in (0.3, 1.0, 7.0)]
     compound = [CompoundPoisson(MEAN, phi, p) for p, phi in powers]
     odds = 1 / (1 + np.exp(1.1))
@@ -102,23 +103,25 @@ def cases():
             np.arange(13) / 12,
         ),
         "gamma": Case(
-            own(lambda eta: -jnp.log(-eta), domain=BELOW), [(-1 / MEAN, 1 / s, None) for s in shapes],
+            own(lambda eta: -jnp.log(-eta), domain=BELOW, natural=lambda mu: -1 / mu),
+            [(-1 / MEAN, 1 / s, None) for s in shapes],
             [Of(st.gamma(s, scale=MEAN / s)) for s in shapes], WIDE,
         ),
         "inverse_gaussian": Case(
-            own(lambda eta: -jnp.sqrt(-2 * eta), domain=BELOW), [(-0.5 / 1.3**2, phi, None) for phi, _ in invgauss],
+            own(lambda eta: -jnp.sqrt(-2 * eta), domain=BELOW, natural=lambda mu: -0.5 / mu**2),
+            [(-0.5 / 1.3**2, phi, None) for phi, _ in invgauss],
             [law for _, law in invgauss], WIDE,
         ),
         "gaussian": Case(
             own(lambda eta: eta**2 / 2), [(0.4, 2.3, None)], [Of(st.norm(0.4, 2.3**0.5))], np.linspace(-45, 45, 60)
         ),
         "logarithmic": Case(
-            own(lambda eta: jnp.log(-log1mexp(eta)), domain=BELOW, support=(1, np.inf, 1)),
+            own(lambda eta: jnp.log(-jnp.log1p(-jnp.exp(eta))), domain=BELOW, support=(1, np.inf, 1)),
             [(np.log(0.6), 1.0, None)], [Of(st.logser(0.6))], COUNTS[1:],
         ),
         "zero_truncated_poisson": Case(
-            own(lambda eta: jnp.exp(eta) + log1mexp(-jnp.exp(eta))), [(np.log(2.0), 1.0, None)], [truncated_poisson],
-            COUNTS[1:],
+            own(lambda eta: jnp.log(jnp.expm1(jnp.exp(eta)))), [(np.log(2.0), 1.0, None)], [truncated_poisson],
+            COUNTS[1:-5],
         ),
         "hyperbolic_secant": Case(
             own(lambda eta: -jnp.log(jnp.cos(eta)), domain=(-np.pi / 2, np.pi / 2)), [(0.0, 1.0, None)], [secant],
@@ -140,23 +143,20 @@ def of_params(family, values):
 @cache
 def method_of(name):
     case = CASES[name]
-    found = [
-        density.choose(of_params(case.family, value), [phi for _, phi, v in case.rows if v == value])
-        for value in dict.fromkeys(value for *_, value in case.rows)
-    ]
-    return max(found, key=lambda m: m.nodes)
+    value = case.rows[0][2]  # the first is the most demanding one
+    return density.choose(of_params(case.family, value), [phi for _, phi, _ in case.rows])
 
 
-def quadrature(support, mean, sd, phi, count=240):
-    """(y, weights) over the support: the lattice, or double exponential nodes about the mean."""
+def quadrature(support, mean, sd, phi, used, count=240):
+    """(y, weights) over the support: the lattice, 1,000 with those used, or double exponential nodes about the mean."""
     if support.step:
-        y = support.low + support.step * phi * np.arange(4 * count)
+        y = support.low + support.step * phi * np.arange(1000 - used)
         return y, (y <= support.high + 1e-9) * 1.0
     t, dt = np.linspace(-3.2, 3.2, count, retstep=True)
     s, speed = np.sinh(np.pi / 2 * np.sinh(t)), np.pi / 2 * np.cosh(t) * np.cosh(np.pi / 2 * np.sinh(t))
-    if support.low == 0:
-        y = mean * np.exp(np.clip(sd / mean * s, -600, 600))
-        return y, y * sd / mean * speed * dt
+    if support.low == 0:  # first the mass there, if there is one
+        y = mean * np.exp(np.clip(sd / mean * s, -340, 300))
+        return np.append(0.0, y), np.append(1.0 * support.low_in, y * sd / mean * speed * dt)
     return mean + sd * s, sd * speed * dt
 
 
@@ -179,17 +179,24 @@ def results(name):
         np.asarray(jax.vmap(lambda f, eta, d=d: d(f.a)(eta))(family, eta) if value is not None
                    else jax.vmap(d(family.a))(eta)) for d in (jax.grad, jax.hessian)
     )  # fmt: skip
-    nodes = [quadrature(method.support, m, (p * v) ** 0.5, p) for m, v, p in zip(mean, variance, phi, strict=True)]
+    nodes = [
+        quadrature(method.support, m, (p * v) ** 0.5, p, len(case.y))
+        for m, v, p in zip(mean, variance, phi, strict=True)
+    ]
     y = np.array([np.concatenate([case.y, at]) for at, _ in nodes])
     wide = lambda v: np.broadcast_to(v[:, None], y.shape).ravel()
     flat = jax.tree.map(wide, family)
     got = [np.asarray(v).reshape(y.shape) for v in over_rows(flat, y.ravel(), wide(eta), wide(phi), method)]
     k = len(case.y)
     at, weights = y[:, k:], np.array([w for _, w in nodes])
-    p = np.where(weights > 0, weights * np.exp(np.where(weights > 0, got[0][:, k:], -np.inf)), 0.0)
-    p[:, 0] += 0.0 if method.support.step or not method.support.low_in else np.exp(got[0][:, 0])  # the mass at 0
+    # Where a'' underflows log p is NaN; there is nothing there.
+    p = weights * np.exp(np.where((weights > 0) & np.isfinite(got[0][:, k:]), got[0][:, k:], -np.inf))
     first, second = np.sum(p * at, axis=1), np.sum(p * (at - mean[:, None]) ** 2, axis=1)
-    return [v[:, :k] for v in got], (np.sum(p, axis=1), first / mean if mean.any() else 1 + first, second / phi / variance)
+    return [v[:, :k] for v in got], (
+        np.sum(p, axis=1),
+        first / mean if mean.any() else 1 + first,
+        second / phi / variance,
+    )
 
 
 # --------------------------------------------------------------------------- laws with a closed form
@@ -224,3 +231,179 @@ def test_the_chosen_method_claims_no_less_than_its_error(name):
     assert method.name in ("lattice", "line", "contour")
     assert method.error < 1e-10
     assert hash(method) == hash(method_of(name))
+
+
+# --------------------------------------------------------------------------- laws that only one method can
+NOISY = own(lambda eta: jnp.exp(eta) + 0.01 * eta**2 / 2)  # a Poisson plus a normal: a comb
+UNIFORM = own(lambda eta: jnp.log((jnp.exp(eta) - 1) / eta), support=(0, 1, 0))
+LOG_GAMMA = own(gammaln, domain=(0, np.inf), support="real")  # takes no complex argument
+SIGNS = own(lambda eta: jnp.log(jnp.cosh(eta)))
+
+
+def test_signs_are_their_two_ends():
+    method = density.choose(SIGNS)
+    y = jnp.array([-1.0, 0.0, 1.0])
+    got = jax.jit(jax.vmap(lambda y: density.log_prob_one(SIGNS, y, 0.3, 1.0, method)))(y)
+    np.testing.assert_allclose(np.exp(got), [1 / (1 + np.exp(0.6)), 0.0, 1 / (1 + np.exp(-0.6))], rtol=1e-14)
+
+
+def test_further_saddles_are_seen():
+    """Steepest descent converges for these too, to what is wrong by factors."""
+    method = density.choose(NOISY, 1.0, np.linspace(-0.5, 20.0, 7))
+    assert method.name == "line"
+    assert method.error < 1e-9
+    k, y, eta = np.arange(60)[:, None], np.array([-0.3, 0.0, 0.52, 3.1, 7.0, 12.4]), 1.0
+    want = sp.logsumexp(st.poisson(np.exp(eta)).logpmf(k) + st.norm(k + 0.01 * eta, 0.1).logpdf(y), axis=0)
+    got = jax.jit(jax.vmap(lambda y: density.log_prob_one(NOISY, y, eta, 1.0, method)))(y)
+    np.testing.assert_allclose(got, want, atol=1e-9)
+    assert density.choose(NOISY, 1.0, np.array([9e4, 1.1e5])).error > 1  # out of reach, and said so
+    assert density.choose(NOISY, 1.0, np.array([1.0, 20.0]), name="contour").error > 1
+
+
+def test_what_no_path_can_do_says_how_wrong_it_is():
+    for family, law, y, eta in (
+        (UNIFORM, lambda y, eta: eta * y - np.log(np.expm1(eta) / eta), np.linspace(0.55, 0.95, 5), 1.7),
+        (LOG_GAMMA, lambda y, eta: st.loggamma(eta).logpdf(y), np.linspace(-1.0, 3.0, 7), 3.0),
+    ):
+        method = density.choose(family, 1.0, y)
+        assert method.name in ("saddlepoint", "line")
+        got = jax.jit(jax.vmap(lambda y, f=family, m=method, eta=eta: density.log_prob_one(f, y, eta, 1.0, m)))(y)
+        assert np.max(np.abs(got - law(y, eta))) < 1.5 * method.error + 1e-12
+        assert method.error < 0.3
+    x = np.linspace(-15.0, 6.0, 2001)
+    density_of = jax.jit(jax.vmap(lambda y: jnp.exp(density.log_prob_one(LOG_GAMMA, y, 3.0, 1.0, method))))
+    np.testing.assert_allclose(np.sum(density_of(x)) * (x[1] - x[0]), 1.0, atol=1e-9)
+
+
+def test_the_nodes_follow_the_data_and_near_normal_laws_need_few():
+    poisson = CASES["poisson"].family
+    assert density.choose(poisson, 1.0, np.array([0.9e6, 1.1e6])).nodes < 100
+    assert density.choose(CASES["gamma"].family, 1e-6).error < 1e-12
+
+
+# --------------------------------------------------------------------------- the quantile
+@pytest.mark.parametrize("name", ["poisson", "tweedie"])
+def test_quantile_inverts_the_distribution_function(name):
+    case, method = CASES[name], method_of(name)
+    eta, phi, _ = case.rows[0]
+    one = lambda p, upper: density.quantile_one(case.family, p, eta, phi, method, upper)
+    quantile = jax.jit(jax.vmap(one, in_axes=(0, None)), static_argnums=1)
+    p = np.array([1e-90, 1e-9, 0.02, 0.3, 0.7, 0.99, 1 - 1e-9])
+    y = np.asarray(quantile(p, False))
+    tails = jax.jit(jax.vmap(lambda y: jnp.stack(density.log_tails_one(case.family, y, eta, phi, method))))
+    cdf, sf = np.exp(tails(y)).T
+    if name == "poisson":
+        np.testing.assert_array_equal(y, st.poisson(7.0).ppf(p))
+        np.testing.assert_array_equal(quantile(cdf, False), y)
+    else:
+        none = np.exp(case.law[0](np.zeros(1))[0][0])
+        assert np.all(y[p <= none] == 0)
+        np.testing.assert_allclose(cdf[p > none], p[p > none], rtol=1e-12)
+        np.testing.assert_allclose(quantile(sf[2:], True), y[2:], rtol=1e-9)
+    np.testing.assert_array_equal(quantile(np.array([0.0, 1.0, 1.5, np.nan]), False), [0.0, np.inf, np.nan, np.nan])
+
+
+def test_lugannani_rice():
+    for name, rtol in (("poisson", 0.03), ("tweedie", 0.15)):
+        case, support = CASES[name], method_of(name).support
+        eta, phi, _ = case.rows[2 if name == "gamma" else 0]
+        law = case.law[2 if name == "gamma" else 0]
+        mean = float(jax.grad(case.family.a)(eta))
+        y = mean * np.array([0.0, 0.3, 0.9, 1.0, 1.2, 2.0, 5.0]) if name != "poisson" else np.arange(0.0, 30.0, 3)
+        y = y[1:] if name == "gamma" else y
+        got = jax.jit(
+            jax.vmap(lambda y, c=case, e=eta, p=phi, s=support: density.lugannani_rice_one(c.family, y, e, p, s))
+        )
+        for value, want in zip(got(y), law(y)[1:], strict=True):
+            np.testing.assert_allclose(value, want, rtol=rtol)
+        near = mean * (1 + np.array([-1e-3, -1e-6, 0.0, 1e-6, 1e-3]) / 3)
+        if not support.step:
+            assert np.ptp(np.diff(got(near)[0], 2)) < 1e-3
+
+
+# --------------------------------------------------------------------------- derivatives
+@pytest.mark.parametrize(("name", "y", "at"), [
+    ("tweedie", 0.7, (-0.8, 1.4, 1.5)), ("tweedie", 0.0, (-0.8, 1.4, 1.5)), ("negative_binomial", 7.0, (-0.4, 2.5)),
+])  # fmt: skip
+def test_derivatives_are_those_of_finite_differences(name, y, at):
+    family, method = CASES[name].family, method_of(name)
+    x, h = np.array(at), 1e-4
+
+    def log_p(v, y):
+        phi = v[1] if len(v) == 3 else 1.0
+        return density.log_prob_one(of_params(family, v[-1]), y, v[0], phi, method)
+
+    steps = h * np.abs(x) * np.eye(len(x))
+    points = np.concatenate([x[None], x + steps, x - steps, x + 2 * steps, x - 2 * steps])
+    value, slope, bend = (np.asarray(v) for v in _derivatives(log_p, len(at))(points, y))
+    split = lambda v: np.split(v[1:], 4)
+    difference = lambda v: ((8 * (v[0] - v[1]) - (v[2] - v[3])).T / (12 * h * np.abs(x))).T
+    np.testing.assert_allclose(slope[0], difference(split(value)), rtol=1e-6)
+    np.testing.assert_allclose(bend[0], difference(split(slope)), rtol=1e-5, atol=1e-6 * np.abs(bend[0]).max())
+
+
+_compiled = {}
+
+
+def _derivatives(log_p, size):
+    """(value, gradient, Hessian) over points, compiled once for laws of as many parameters."""
+
+    def all_of(v, y):
+        def both(v):
+            value, slope = jax.value_and_grad(log_p)(v, y)
+            return slope, (value, slope)
+
+        bend, (value, slope) = jax.jacfwd(both, has_aux=True)(v)
+        return value, slope, bend
+
+    return _compiled.setdefault(size, jax.jit(jax.vmap(all_of, in_axes=(0, None))))
+
+
+# --------------------------------------------------------------------------- the edges
+def test_outside_of_the_support_and_between_its_points():
+    poisson = CASES["poisson"]
+    y = np.array([-1.0, 2.5, np.nan, 3.0])
+    full = lambda v: np.full(1000, v)
+    got = over_rows(poisson.family, np.append(y, full(1.0)[4:]), full(0.5), full(1.0), method_of("poisson"))
+    log_p, log_cdf, log_sf = (np.asarray(v)[:4] for v in got)
+    assert log_p[0] == log_p[1] == -np.inf
+    assert np.isnan(log_p[2])
+    law = st.poisson(np.exp(0.5))
+    np.testing.assert_allclose(np.exp(log_cdf), [0.0, law.cdf(2), np.nan, law.cdf(3)], rtol=1e-12)
+    np.testing.assert_allclose(np.exp(log_sf), [1.0, law.sf(2), np.nan, law.sf(3)], rtol=1e-12)
+
+
+def test_quadrature_of_any_log_density():
+    """A beta that is singular at both ends, a normal far out, a lattice in closed form."""
+    unit, line, counts = (own(jnp.exp, support=s).support for s in ("unit_interval", "real", "nonnegative_integer"))
+    beta = st.beta(0.3, 0.6)
+    log_beta = lambda x: (0.3 - 1) * jnp.log(x) + (0.6 - 1) * jnp.log1p(-x) - sp.betaln(0.3, 0.6)
+    log_normal = lambda x: -0.5 * x * x - 0.5 * np.log(2 * np.pi)
+    log_poisson = lambda k: jnp.where(k >= 0, k * np.log(40.0) - 40.0 - gammaln(jnp.maximum(k, 0.0) + 1), -jnp.inf)
+    for law, log_p, support, centre, spread, span, y in (
+        (beta, log_beta, unit, beta.mean(), beta.std(), 0.0, np.array([1e-9, 0.01, 0.5, 0.99])),
+        (st.norm(), log_normal, line, 0.0, 1.0, 0.0, np.array([-30.0, -1.0, 0.0, 2.0, 30.0])),
+        (st.poisson(40.0), log_poisson, counts, 40.0, 40.0**0.5, 1.0, np.array([0.0, 10.0, 40.0, 41.0, 200.0])),
+    ):
+        one = lambda y, a=(log_p, support, centre, spread, span): density.cdf_by_quadrature(a[0], y, *a[1:])
+        log_cdf, log_sf = jax.jit(jax.vmap(one))(y)
+        np.testing.assert_allclose(np.exp(log_cdf), law.cdf(y), rtol=1e-9)
+        np.testing.assert_allclose(np.exp(log_sf), law.sf(y), rtol=1e-9 if law is not beta else 1e-7)
+
+
+def test_what_cannot_be_chosen_is_refused():
+    negative = CASES["negative_binomial"].family
+    with pytest.raises(ValueError, match="before tracing"):
+        jax.jit(lambda r: density.choose(of_params(negative, r)).error * r)(2.0)
+    with pytest.raises(ValueError, match="vector or T"):
+        density.choose(own(jax.nn.logsumexp, dim=2))
+    with pytest.raises(ValueError, match="must be one of"):
+        density.choose(negative, name="magic")
+
+
+def test_rows_in_batches_are_the_rows():
+    case, method = CASES["poisson"], method_of("poisson")._replace(nodes=2**20)  # two rows at a time
+    one = lambda y, eta: y * eta
+    y = jnp.arange(9.0)
+    np.testing.assert_array_equal(density.by_rows(one, method, y, y), y * y)
+    assert case.family.params == {}

@@ -227,7 +227,9 @@ def test_a_family_of_ones_own_is_fitted_like_any_other(poisson):
     np.testing.assert_allclose(fit.params, poisson.params, rtol=1e-9)
     np.testing.assert_allclose(fit.bse, poisson.bse, rtol=1e-9)
     assert np.isclose(fit.deviance, poisson.deviance, rtol=1e-8)
-    assert np.isnan(fit.llf)
+    # The base measure 1 / y! is in exp(eta).
+    assert np.isclose(fit.llf, poisson.llf, rtol=1e-12)
+    assert np.isclose(fit.aic, poisson.aic, rtol=1e-12)
     with_b = jglm.Family("own_counts", a=jnp.exp, log_b=lambda y, phi: -jnp.vectorize(jnp.sum)(0 * y))
     assert np.isfinite(jglm.fit(X, COUNTS, family=with_b).llf)
     signs = jglm.Family("signs", a=lambda eta: jnp.logaddexp(eta, -eta))
@@ -251,12 +253,17 @@ def test_a_link_of_ones_own(logistic):
 
 
 def test_default_links_are_the_documented_ones():
-    names = {n: links.default(f if isinstance(f, jglm.Family) else f(2.0) if n == "negative_binomial" else f()).name
-             for n, f in families.catalogue().items()}  # fmt: skip
-    assert names == {"gaussian": "identity", "bernoulli": "logit", "binomial": "logit", "poisson": "log",
-                     "gamma": "log",
-                     "exponential": "log", "inverse_gaussian": "log", "geometric": "log", "negative_binomial": "log",
-                     "categorical": "reference(0)"}  # fmt: skip
+    names = {n: links.default(f if isinstance(f, jglm.Family) else f()).name for n, f in families.catalogue().items()}
+    assert names == {
+        "gaussian": "identity", "bernoulli": "logit", "binomial": "logit", "poisson": "log", "gamma": "log",
+        "exponential": "log", "inverse_gaussian": "log", "geometric": "log", "negative_binomial": "log",
+        "categorical": "reference(0)", "multinomial": "reference(0)", "tweedie": "log", "quasipoisson": "log",
+        "quasibinomial": "logit", "quasi": "identity", "beta": "logit", "dirichlet": "log_natural", "ordinal": "logit",
+        "gaussian_mean_dispersion": "identity", "gamma_mean_dispersion": "log", "hyperbolic_secant": "identity",
+        "logarithmic": "log_natural", "zero_truncated_negative_binomial": "log_natural", "von_mises": "canonical",
+        "zero_truncated_poisson": "canonical", "continuous_bernoulli": "canonical",
+        "conway_maxwell_poisson": "canonical",
+    }  # fmt: skip
     gamma = jglm.fit(X, np.exp(LIN), family="gamma", link="canonical")
     np.testing.assert_allclose(gamma.predict(kind="link"), -1 / gamma.predict())
 

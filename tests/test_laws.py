@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import ALL, CATALOGUE, PAIRS, SCALAR, SCALAR_PAIRS, VECTOR, etas, small_data
+from cases import ALL, CATALOGUE, PAIRS, SCALAR, SCALAR_PAIRS, VECTOR, etas, small_data, vector_etas
 from scipy import integrate, stats
 
 from jglm import families, links
@@ -25,7 +25,7 @@ def test_the_automatic_gradient_is_the_closed_form(name, link_name):
     automatic = np.asarray(jax.grad(total_loss(family, link, X, y))(jnp.asarray(coef)))
     lin = jnp.asarray(X @ coef)
     eta = jax.vmap(lambda v: link.eta(family, v))(lin)
-    error = np.asarray(family.mean(eta) - y)
+    error = np.asarray(family.mean(eta) - jax.vmap(family.statistic)(jnp.asarray(y)))
     if link_name != "canonical":
         slope = jax.vmap(jax.jacfwd(lambda v: link.eta(family, v)))(lin)
         if family.dim is None:
@@ -80,11 +80,12 @@ def test_natural_inverts_the_mean_and_variance_is_positive(name):
 @pytest.mark.parametrize("name", VECTOR)
 def test_vector_natural_inverts_the_mean_and_variance_is_positive(name):
     family = ALL[name]
-    eta = jnp.asarray(np.random.default_rng(0).normal(size=(20, family.dim)))
+    eta = vector_etas(family)
     mu = family.mean(eta)
     np.testing.assert_allclose(family.mean(family.natural(mu)), mu, rtol=1e-7)
     assert np.all(np.linalg.eigvalsh(np.asarray(family.variance(eta))) > -1e-15)
-    assert family.loss(mu, eta).shape == (20,)
+    y = mu if family.vector_y else jnp.full(20, 0.5)
+    assert family.loss(y, eta).shape == (20,)
 
 
 @pytest.mark.parametrize("name", SCALAR)
@@ -103,7 +104,8 @@ def test_deviance_is_the_integral_of_the_score(name):
     family = ALL[name]
     low, high = (float(v) for v in family.mean(etas(family, count=2, reach=0.8)))
     y, mu = low, high
-    V = lambda t: float(family.variance(family.natural(t)))
+    variance = jax.jit(lambda t: family.variance(family.natural(t)))
+    V = lambda t: float(variance(t))
     want, _ = integrate.quad(lambda t: 2 * (y - t) / V(t), mu, y, epsabs=1e-12, epsrel=1e-10)
     assert np.isclose(float(family.deviance(y, mu)), want, rtol=1e-7)
 
@@ -174,7 +176,7 @@ def test_log_prob_of_the_binomial_counts_trials():
 def test_closed_forms_of_the_catalogue_are_the_numeric_ones():
     """`natural` of the catalogue against the bracketed inversion of a', far out as well."""
     for name, family in CATALOGUE.items():
-        if family.dim is not None:
+        if family.dim is not None or family.natural_ is None:
             continue
         plain = Family(name, family.a_, domain=family.domain, params=family.params)
         mu = np.geomspace(1e-8, 1e8, 33) if family.support.high > 1 else np.array([1e-8, 1e-3, 0.2, 0.5, 0.9, 1 - 1e-8])
@@ -204,7 +206,7 @@ def test_natural_differentiates_implicitly_also_in_the_parameters():
     np.testing.assert_allclose(jac, np.linalg.inv(own.variance(own.natural(mu))), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [n for n in SCALAR if n in CATALOGUE])
+@pytest.mark.parametrize("name", [n for n in SCALAR if n in CATALOGUE and n != "conway_maxwell_poisson"])
 def test_float32_keeps_its_digits_at_the_edges_of_the_domain(name):
     family = ALL[name]
     whole = family.domain == (-np.inf, np.inf)

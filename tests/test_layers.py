@@ -10,12 +10,13 @@ import jglm
 ROOT = Path(jglm.__file__).parent
 # From the top down; a module may import what stands above it.
 ORDER = (
-    "_record", "_special", "_invert", "_support", "parameters", "expression", "_contour", "_quadrature", "_choice", "density", "distribution", "family",
-    "_closed", "_quasi", "families", "links", "penalties", "design", "rows", "model", "solvers.base",
-    "solvers.newton", "solvers.gradient", "solvers", "drivers", "linalg", "irls", "inference", "diagnostics",
-    "checks", "response", "data", "frames", "grammar", "formula", "progress", "problem", "joint", "deferred",
-    "estimate", "resolve", "io", "modelfile", "prediction", "predictive", "summary", "overview", "results", "familycheck", "api", "plot",
-    "files", "demo", "cli", "__main__",
+    "_record", "_special", "_invert", "_support", "parameters", "expression", "_contour", "_quadrature", "_trials",
+    "_choice", "density", "distribution", "_broadcast", "family", "_closed", "_quasi", "families", "links",
+    "penalties", "design", "rows", "model", "solvers.base", "solvers.newton", "solvers.gradient", "solvers",
+    "drivers", "linalg", "irls", "inference", "diagnostics", "checks", "response", "data", "frames", "grammar",
+    "formula", "progress", "problem", "joint", "deferred", "estimate", "resolve", "io", "modelfile", "prediction",
+    "predictive", "summary", "overview", "results", "familycheck", "api", "plot", "files", "demo", "cli",
+    "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 CORE_LAYERS = ORDER[: ORDER.index("drivers") + 1]
