@@ -61,7 +61,8 @@ def conway_maxwell(eta, nu, terms=1000):
     exponents = j * eta - nu * gammaln(j + 1)
     top = jax.lax.stop_gradient(jnp.max(exponents.real))
     inside = jnp.exp(eta.real / nu) < terms / 2
-    return jnp.where(inside, top + jnp.log(jnp.sum(jnp.exp(exponents - top))), jnp.nan)
+    # A factor, so that the derivatives are NaN too.
+    return jnp.where(inside, 1.0, jnp.nan) * (top + jnp.log(jnp.sum(jnp.exp(exponents - top))))
 
 
 # --------------------------------------------------------------------------- base measures

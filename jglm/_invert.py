@@ -76,7 +76,7 @@ def solve_convex(value, target, start, steps=100):
         lengths = 0.5 ** jnp.arange(40, dtype=x.dtype)
         trial = jax.vmap(lambda t: objective(x + t * step))(lengths)
         here = objective(x)
-        better = jnp.isfinite(trial) & (trial <= here + 1e-4 * lengths * (g @ step) + 4 * eps * jnp.abs(here))
+        better = jnp.isfinite(trial) & (trial <= here + 1e-4 * lengths * (g @ step) + 4 * eps * (1 + jnp.abs(here)))
         t = jnp.where(jnp.any(better), lengths[jnp.argmax(better)], 0.0)
         return x + t * step, jnp.max(jnp.abs(t * step) / (1 + jnp.abs(x))), i + 1
 

@@ -180,6 +180,8 @@ def test_closed_forms_of_the_catalogue_are_the_numeric_ones():
             continue
         plain = Family(name, family.a_, domain=family.domain, params=family.params)
         mu = np.geomspace(1e-8, 1e8, 33) if family.support.high > 1 else np.array([1e-8, 1e-3, 0.2, 0.5, 0.9, 1 - 1e-8])
+        if name == "hyperbolic_secant":  # its means have both signs: small ones are differences of large
+            mu = np.concatenate([-mu[8::4], mu[8::4]])
         np.testing.assert_allclose(plain.natural(mu), family.natural(mu), rtol=1e-8, err_msg=name)
 
 
