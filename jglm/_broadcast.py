@@ -100,7 +100,7 @@ class Broadcast:
     def _scalar_method(self, phi):
         if self.vector_y:
             raise ValueError(f"family {self.name!r} has a vector y, which has no distribution function")
-        return self.density_method(phi)
+        return self.tail_method(phi)
 
     @property
     def _y(self):

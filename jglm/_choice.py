@@ -28,7 +28,7 @@ _NODES = {
 }
 
 
-def choose(family, phi=1.0, y=None, name=None):
+def choose(family, phi=1.0, y=None, name=None, closed=True):
     """The cheapest `Method` of a scalar family with T(y) = y whose log density is right to `TOLERANCE`, else the one
     of least estimated error, which it carries.
 
@@ -38,6 +38,8 @@ def choose(family, phi=1.0, y=None, name=None):
         y: the data, on whose range the method is to be right; by default the body and tails of laws across the
             domain, for lattices up to 1,000 steps from the lower end.
         name: one of METHODS to be used in any case; what is found is then its number of nodes and its error.
+        closed: whether a closed form of log_prob is to be used where the family has one. Its distribution function
+            is then by quadrature; inversion is better in the far tails.
 
     Raises ValueError for traced params and for a family of another kind.
     """
@@ -51,6 +53,8 @@ def choose(family, phi=1.0, y=None, name=None):
     ends = None
     if y is not None and (y := _inside(np.asarray(y, float), family.support)).size:
         ends = float(y.min()), float(y.max())
+    if name is None and closed and getattr(family, "has_density", False):
+        name = "closed"
     return _choose(_Key(family), tuple(phis.tolist()), ends, name)
 
 
@@ -64,7 +68,7 @@ class _Key:
     def __init__(self, family):
         self.family = family
         params = tuple((k, np.asarray(v).tobytes()) for k, v in family.params.items())
-        self.key = family.a_, family.domain, params, family.support, getattr(family, "has_density", False)
+        self.key = family.a_, family.domain, params, family.support
 
     def __eq__(self, other):
         return self.key == other.key
@@ -79,7 +83,7 @@ def _choose(key, phis, ends, name):
     with jax.ensure_compile_time_eval(), jax.enable_x64(True), warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         support = _support(family)
-        if name == "closed" or (name is None and key.key[-1]):
+        if name == "closed":
             return Method("closed", 0, 0.0, support)
         found = []
         for phi in phis:
@@ -123,13 +127,19 @@ def _support(family):
 
 
 def _levels_off(family, side):
-    """Whether a tends to a number, and be it slowly, on the way to an end of the support at 0: a mass is there."""
-    eta = np.asarray([side * 10.0**k for k in (100, 200, 300)])
-    if not family.domain[0] < eta.min() <= eta.max() < family.domain[1]:
-        return False
-    a = np.asarray(jax.vmap(family.a)(eta))
-    before, after = np.abs(np.diff(a))
-    return bool(np.isfinite(a).all() and after <= 0.9 * before)
+    """Whether a tends to a number, and be it slowly, on the way to an end of the support at 0: a mass is there.
+
+    A logarithm has equal steps; very far out they may be lost in rounding.
+    """
+    for exponents, most in (((3, 6, 9), 0.995), ((100, 200, 300), 0.9)):
+        eta = np.asarray([side * 10.0**k for k in exponents])
+        if not family.domain[0] < eta.min() <= eta.max() < family.domain[1]:
+            return False
+        a = np.asarray(jax.vmap(family.a)(eta))
+        before, after = np.abs(np.diff(a))
+        if not (np.isfinite(a).all() and after <= most * before):
+            return False
+    return True
 
 
 # --------------------------------------------------------------------------- trying

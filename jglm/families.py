@@ -25,10 +25,12 @@ def _factory(function):
 
     @functools.wraps(function)
     def build(*args, **kwargs):
-        given = inspect.signature(function).bind(*args, **kwargs)
-        plain = all(v is None or isinstance(v, (str, int, float)) for v in given.arguments.values())
-        made = (function.__name__, tuple(given.arguments.items())) if plain else None
-        return function(*args, **kwargs).replace(made=made)
+        family = function(*args, **kwargs)
+        given = inspect.signature(function).bind(*args, **kwargs).arguments
+        # Numbers that are params are leaves: a new value must not be a new type.
+        other = tuple((k, v) for k, v in given.items() if k not in family.params)
+        plain = all(v is None or isinstance(v, (str, int, float)) for _, v in other)
+        return family.replace(made=(function.__name__, other) if plain else None)
 
     _FACTORIES[function.__name__] = build
     return build
@@ -145,17 +147,17 @@ def tweedie(power="estimate"):
     """
     if power in (0, 1, 2, 3):
         return (gaussian, quasipoisson, gamma, inverse_gaussian)[int(power)].replace(default_link="log")
+    given = _parameter("power", power, 1.5, Free(1.01, 1.99), positive=False)
     if power != "estimate" and not _traced(power) and 0 < power < 1:
         raise ValueError(f"tweedie: power is {power}; no distribution has a variance mu^power with 0 < power < 1")
     inner = power == "estimate" or _traced(power) or 1 < power < 2
     below = inner or power > 2
-    given = _parameter("power", power, 1.5, Free(1.01, 1.99), positive=False)
     given |= {"free": {**given["free"], "phi": Free()}} if power == "estimate" else {}
     return Family(
         "tweedie", a=closed.tweedie_partition, domain=BELOW if below else ABOVE, **given, **ESTIMATED,
         support="nonnegative" if inner else "positive" if below else "real",
         natural=lambda mu, power: mu ** (1 - power) / (1 - power), prior_weights="dispersion",
-        sampler=closed.tweedie_draw if inner else None, default_link="log",
+        sampler=closed.tweedie_draw if inner else None, default_link="log", density="contour",
         log_saturated=closed.tweedie_saturated if inner else None, log_b=closed.tweedie_base if inner else None,
     )  # fmt: skip
 
@@ -169,7 +171,7 @@ def categorical(k=None, reference=0):
     With k = None the classes are those of the data.
     """
     return Family(
-        "categorical", a=jax.nn.logsumexp, dim=_classes(k), support="simplex", natural=jnp.log, response="label",
+        "categorical", a=jax.nn.logsumexp, dim=_classes("categorical", k), support="simplex", natural=jnp.log, response="label",
         log_saturated=lambda y, phi: jnp.sum(xlogy(y, y)) / phi, default_link=_against(reference),
         sampler=lambda key, eta, phi: jax.nn.one_hot(jax.random.categorical(key, eta), len(eta), dtype=eta.dtype),
     )  # fmt: skip
@@ -179,7 +181,7 @@ def categorical(k=None, reference=0):
 def multinomial(k=None, reference=0):
     """Counts in k classes: as categorical, with y (n, k) counts, taken as proportions of their sum, the trials."""
     return Family(
-        "multinomial", a=jax.nn.logsumexp, dim=_classes(k), support="simplex", natural=jnp.log, response="counts",
+        "multinomial", a=jax.nn.logsumexp, dim=_classes("multinomial", k), support="simplex", natural=jnp.log, response="counts",
         log_saturated=closed.multinomial_saturated, default_link=_against(reference), like="categorical",
         sampler=lambda key, eta, phi: phi * jax.random.multinomial(key, 1 / phi, jax.nn.softmax(eta)).astype(eta.dtype),
     )  # fmt: skip
@@ -198,7 +200,7 @@ def ordinal(k=None):
         return jnp.log(jnp.maximum(jnp.diff(below), 1e-300))
 
     return Family(
-        "ordinal", a=jax.nn.logsumexp, dim=_classes(k), support="simplex", natural=jnp.log, response="label",
+        "ordinal", a=jax.nn.logsumexp, dim=_classes("ordinal", k), support="simplex", natural=jnp.log, response="label",
         log_saturated=lambda y, phi: jnp.sum(xlogy(y, y)) / phi, default_link="logit", parametrize=parametrize,
         free={"cutpoints": Free(size=-1 if k is None else k - 1)},
         sampler=lambda key, eta, phi: jax.nn.one_hot(jax.random.categorical(key, eta), len(eta), dtype=eta.dtype),
@@ -232,7 +234,7 @@ def dirichlet(k=None, parametrization="common"):
             parametrize=lambda mean, lin, precision: precision * mean(lin),
         )  # fmt: skip
     return Family(
-        "dirichlet", dim=_classes(k), a=lambda eta: jnp.sum(gammaln(eta)) - gammaln(jnp.sum(eta)), domain=ABOVE,
+        "dirichlet", dim=_classes("dirichlet", k), a=lambda eta: jnp.sum(gammaln(eta)) - gammaln(jnp.sum(eta)), domain=ABOVE,
         T=jnp.log, vector_y=True, log_b=lambda y, phi: -jnp.sum(jnp.log(y)), support="simplex", response="shares",
         moments=_dirichlet_moments, like="dirichlet" if parametrization == "common" else "categorical",
         sampler=lambda key, eta, phi: jax.random.dirichlet(key, eta, dtype=eta.dtype), **own,
@@ -318,9 +320,9 @@ def _dirichlet_moments(eta):
     return mu, (jnp.diag(mu) - jnp.outer(mu, mu)) / (1 + total)
 
 
-def _classes(k):
+def _classes(name, k):
     if k is not None and k < 2:
-        raise ValueError(f"k is {k}; there must be at least two classes")
+        raise ValueError(f"{name}: k is {k}; there must be at least two classes")
     return -1 if k is None else int(k)
 
 
@@ -370,11 +372,10 @@ def rebuild(made, params=None, dim=None, default_link=None, free=True):
     if name not in catalogue():
         raise ValueError(f"the model file has the unknown family {name!r}")
     family = catalogue()[name]
-    family = family if isinstance(family, Family) else family(**dict(arguments))
+    own = {k: float(v) for k, v in (params or {}).items()}
+    family = family if isinstance(family, Family) else family(**dict(arguments), **own)
     family = family if dim is None else family.with_dim(dim)
-    changes = {} if free else {"free": ()}
-    changes |= {"params": params} if params else {}
-    return family.replace(default_link=default_link or family.default_link, **changes)
+    return family.replace(default_link=default_link or family.default_link, **({} if free else {"free": ()}))
 
 
 def is_of_catalogue(family):

@@ -260,6 +260,13 @@ class Family(Broadcast):
         """Whether log_prob has a closed form."""
         return (self.log_b_ is not None or self.log_saturated_ is not None) and self.density != "none"
 
+    def tail_method(self, phi=1.0, y=None):
+        """How cdf and quantile are computed: as log_prob, or, where the family names a `density` beside a closed form
+        that is costly to add up, by that."""
+        if self.has_density and isinstance(self.density, str):
+            return density.choose(self, phi, y, self.density)
+        return self.density_method(phi, y)
+
     def density_method(self, phi=1.0, y=None):
         """How log_prob is computed, a `density.Method`: its name and the estimated absolute error of log p.
 

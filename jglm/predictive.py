@@ -15,7 +15,7 @@ def _method(fit, phi, y=None):
     family = fit.family
     if family.vector_y:
         raise ValueError(f"family {family.name!r} has a vector y, which has no quantiles")
-    return family.density_method(phi, y)
+    return family.tail_method(phi, y)
 
 
 def quantile_residuals(fit, y, eta, size, weight, seed):

@@ -351,10 +351,10 @@ def test_family_of_a_wrong_type(family):
 
 
 def test_family_that_needs_parameters():
-    with refused("the family needs its parameters: .*'r'"):
-        fit(family="negative_binomial")
-    with refused("negative_binomial: r is -1; it must be a positive number"):
+    with refused("r is -1; it must be a positive number or 'estimate'"):
         jglm.families.negative_binomial(-1)
+    with refused("power is 'x'; it must be a number or 'estimate'"):
+        jglm.families.tweedie("x")
 
 
 @pytest.mark.parametrize(
