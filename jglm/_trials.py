@@ -7,7 +7,7 @@ import numpy as np
 from jglm import _invert
 from jglm._contour import WithoutMass
 
-_CHUNK = 2048  # what a is compiled for
+_CHUNK = 512  # what a is compiled for
 
 
 @jax.jit
