@@ -181,6 +181,7 @@ class _Law:
         if name == "contour":
             kind = "steepest" if _contour.is_steepest(name, self.family.domain, self.support.step) else "hyperbola"
         best = 0, np.full(self.c.shape, np.nan), np.full(self.c.shape, np.inf)
+        before = np.ones(self.c.shape)
         for n in _NODES[kind]:
             values = self.log_saturated(name, n, lenient=False)
             better = self.log_saturated(name, 4 * n if kind != "steepest" else 2 * n, refined=True)
@@ -189,8 +190,12 @@ class _Law:
             error = np.where(np.isfinite(error), error, np.inf)
             if best[0] == 0 or np.minimum(error, 1).sum() < np.minimum(best[2], 1).sum():
                 best = n, values, error
-            if np.all(error <= TOLERANCE + 4 * self.noise):
+            short = error > TOLERANCE + 4 * self.noise
+            # The last doubling gained a factor at each of the rest; with that at every further one, is any known then?
+            gain = np.minimum(error, 1) / np.minimum(before, 1)
+            if not short.any() or (n >= 512 and np.all((error * gain ** np.log2(_NODES[kind][-1] / n))[short] > 1e-6)):
                 break
+            before = error
         if kind in ("lattice", "line"):
             best = *best[:2], np.maximum(best[2], self.beyond(best[0]))
         return best
