@@ -31,8 +31,8 @@ _PUBLIC = {
     "families": None, "links": None, "penalties": None, "solvers": None,
 }  # fmt: skip
 __all__ = [
-    "Data", "Dense", "Family", "Fit", "Link", "Model", "Solution", "Status", "Unknowns", "check_family", "families", "fit", "glm",
-    "links", "load", "penalties", "solve", "solvers",
+    "Data", "Dense", "Family", "Fit", "Link", "Model", "Solution", "Status", "Unknowns", "check_family", "families",
+    "fit", "glm", "links", "load", "penalties", "solve", "solvers",
 ]  # fmt: skip
 
 

@@ -192,8 +192,10 @@ class _Law:
                 best = n, values, error
             short = error > TOLERANCE + 4 * self.noise
             # The last doubling gained a factor at each of the rest; with that at every further one, is any known then?
-            gain = np.minimum(error, 1) / np.minimum(before, 1)
-            if not short.any() or (n >= 512 and np.all((error * gain ** np.log2(_NODES[kind][-1] / n))[short] > 1e-6)):
+            gain = np.clip(error, 1e-16, 1) / np.clip(before, 1e-16, 1)
+            if not short.any() or (
+                n >= 512 and np.all((np.minimum(error, 1) * gain ** np.log2(_NODES[kind][-1] / n))[short] > 1e-6)
+            ):
                 break
             before = error
         if kind in ("lattice", "line"):

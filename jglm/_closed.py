@@ -103,9 +103,9 @@ def multinomial_saturated(y, phi):
 def tweedie_saturated(y, phi, power, count=256):
     """Of a Poisson sum of gamma variables (1 < power < 2): the sum over the number j of them, and 0 at y = 0.
 
-    At the mean y they are lam = y^(2-p) / (phi (2-p)) on average, each of shape s = (2-p)/(p-1); with the Poisson and the
-    gamma density written by their deviances both exponents are lam g(j / lam), g(r) = r log r - r + 1, so that the sum
-    sum_j exp{-(1+s) lam g(j / lam) - d(j) - d(j s)} sqrt(s) / (2 pi y), d Stirling's error, has no cancellation (after
+    At the mean y they are lam = y^(2-p) / (phi (2-p)) on average, each of shape s = (2-p)/(p-1); with the Poisson and
+    the gamma density written by their deviances both exponents are lam g(j / lam), g(r) = r log r - r + 1, so that the
+    sum over j of exp{-(1+s) lam g(j / lam) - d(j) - d(j s)} sqrt(s) / (2 pi y), d Stirling's error, has no cancellation (after
     the series of Dunn and Smyth 2005). Over all j near lam, or, where these are many, by the trapezoid rule.
     """
     at = jnp.where(y > 0, y, 1.0)

@@ -53,15 +53,15 @@ def _fit_parser(commands):
     which = fit.add_mutually_exclusive_group(required=True)
     which.add_argument("--family", help="see 'jglm families'; negative_binomial(2.5), tweedie(1.6), quasi(mu^2) take "
                        "their parameter, which is estimated where it is left out")  # fmt: skip
-    which.add_argument("--a", metavar="TEXT", help='a family of your own by its log-partition, such as "log1p(exp(eta))"'
+    which.add_argument("--a", metavar="TEXT", help='a family of your own by its log-partition, as "log1p(exp(eta))"'
                        "; read as arithmetic, never run as code")  # fmt: skip
     fit.add_argument("--domain", nargs=2, type=float, metavar=("LOW", "HIGH"), help="with --a: where it is finite")
     fit.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="with --a: other names in it")
     fit.add_argument("--link", help="default: the family's own; power(0.5) takes its exponent")
     for name in ("weights", "offset", "exposure", "trials"):
         fit.add_argument(f"--{name}", metavar="COLUMN", help=f"the column that holds the {name}")
-    fit.add_argument("--precision", metavar="FORMULA", help='a formula "~ z" for the precision or dispersion of families '
-                     "that have one (beta, gaussian_mean_dispersion, …)")  # fmt: skip
+    fit.add_argument("--precision", metavar="FORMULA", help='a formula "~ z" for the precision or dispersion of '
+                     "families that have one (beta, gaussian_mean_dispersion, …)")  # fmt: skip
     fit.add_argument("--dispersion", choices=["pearson", "deviance", "ml"], help="how phi is estimated (pearson)")
     fit.add_argument("--weight-kind", default="prior", choices=["prior", "frequency"])
     fit.add_argument("--ridge", type=float, metavar="S", help="a ridge penalty: S / 2 times the squared coefficients")
@@ -100,7 +100,8 @@ def fit(arguments):
     found = jglm.glm(
         arguments.formula, frame, family=_family(arguments), link=arguments.link, weights=arguments.weights,
         offset=arguments.offset, exposure=arguments.exposure, trials=arguments.trials,
-        weight_kind=arguments.weight_kind, precision=arguments.precision, dispersion=arguments.dispersion, penalty=penalty, tol=arguments.tol, max_iter=arguments.max_iter,
+        weight_kind=arguments.weight_kind, precision=arguments.precision, dispersion=arguments.dispersion,
+        penalty=penalty, tol=arguments.tol, max_iter=arguments.max_iter,
         dtype=arguments.dtype, progress=False if arguments.quiet else None,
     )  # fmt: skip
     if arguments.out:

@@ -171,7 +171,8 @@ def categorical(k=None, reference=0):
     With k = None the classes are those of the data.
     """
     return Family(
-        "categorical", a=jax.nn.logsumexp, dim=_classes("categorical", k), support="simplex", natural=jnp.log, response="label",
+        "categorical", a=jax.nn.logsumexp, dim=_classes("categorical", k), support="simplex", natural=jnp.log,
+        response="label",
         log_saturated=lambda y, phi: jnp.sum(xlogy(y, y)) / phi, default_link=_against(reference),
         sampler=lambda key, eta, phi: jax.nn.one_hot(jax.random.categorical(key, eta), len(eta), dtype=eta.dtype),
     )  # fmt: skip
@@ -181,7 +182,8 @@ def categorical(k=None, reference=0):
 def multinomial(k=None, reference=0):
     """Counts in k classes: as categorical, with y (n, k) counts, taken as proportions of their sum, the trials."""
     return Family(
-        "multinomial", a=jax.nn.logsumexp, dim=_classes("multinomial", k), support="simplex", natural=jnp.log, response="counts",
+        "multinomial", a=jax.nn.logsumexp, dim=_classes("multinomial", k), support="simplex", natural=jnp.log,
+        response="counts",
         log_saturated=closed.multinomial_saturated, default_link=_against(reference), like="categorical",
         sampler=lambda key, eta, phi: phi * jax.random.multinomial(key, 1 / phi, jax.nn.softmax(eta)).astype(eta.dtype),
     )  # fmt: skip
@@ -234,7 +236,8 @@ def dirichlet(k=None, parametrization="common"):
             parametrize=lambda mean, lin, precision: precision * mean(lin),
         )  # fmt: skip
     return Family(
-        "dirichlet", dim=_classes("dirichlet", k), a=lambda eta: jnp.sum(gammaln(eta)) - gammaln(jnp.sum(eta)), domain=ABOVE,
+        "dirichlet", dim=_classes("dirichlet", k), domain=ABOVE,
+        a=lambda eta: jnp.sum(gammaln(eta)) - gammaln(jnp.sum(eta)),
         T=jnp.log, vector_y=True, log_b=lambda y, phi: -jnp.sum(jnp.log(y)), support="simplex", response="shares",
         moments=_dirichlet_moments, like="dirichlet" if parametrization == "common" else "categorical",
         sampler=lambda key, eta, phi: jax.random.dirichlet(key, eta, dtype=eta.dtype), **own,

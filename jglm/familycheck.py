@@ -133,7 +133,7 @@ def _is_smooth(report, family, points):
             own = want if family.dim is None else want[..., i]
             worst = max(worst, float(np.max(np.abs(difference - own) / (1e-3 + np.abs(own)))))
     return report.add(worst < 1e-3, "derivatives", f"agree with differences to {worst:.0e}",
-                      f"autodiff and finite differences differ by {worst:.0e}: a is not smooth, or a custom rule is wrong")  # fmt: skip
+                      f"autodiff and differences differ by {worst:.0e}: a is not smooth, or has a wrong rule")  # fmt: skip
 
 
 def _is_convex(report, family, points):
@@ -142,8 +142,8 @@ def _is_convex(report, family, points):
     size = np.abs(bend) if bend.ndim == 1 else np.linalg.eigvalsh(bend)[:, -1]
     bad = least <= (0.0 if bend.ndim == 1 else -1e-12 * size)
     where = "" if not bad.any() else np.asarray(points)[np.argmax(bad)]
-    return report.add(not bad.any(), "convexity", "a'' > 0 across the domain",
-                      f"a'' = {least[np.argmax(bad)]:.3g} at eta = {where}; a variance cannot be negative or 0")  # fmt: skip
+    wrong = f"a'' = {least[np.argmax(bad)]:.3g} at eta = {where}; a variance cannot be negative or 0"
+    return report.add(not bad.any(), "convexity", "a'' > 0 across the domain", wrong)
 
 
 def _is_transform(report, family, points):
@@ -164,11 +164,11 @@ def _is_transform(report, family, points):
                 matrix = np.array([[cf[i - j] if i >= j else np.conj(cf[j - i]) for j in range(12)] for i in range(12)])
                 worst = min(worst, float(np.linalg.eigvalsh(matrix)[0]))
     except (TypeError, ValueError, NotImplementedError):
-        return report.add(False, "transform", "", "a takes no complex argument, so the density is that of the saddlepoint "
-                          "unless log_b is given", level="note")  # fmt: skip
+        said = "a takes no complex argument, so the density is that of the saddlepoint unless log_b is given"
+        return report.add(False, "transform", "", said, level="note")
     return report.add(worst > -1e-7, "transform", "exp(a) is a Laplace transform wherever it was tried",
-                      f"exp(a) is no Laplace transform (an eigenvalue of {worst:.2g}): a is convex, but no distribution "
-                      "has it")  # fmt: skip
+                      f"exp(a) is no Laplace transform (an eigenvalue of {worst:.2g}): a is convex, but no "
+                      "distribution has it")  # fmt: skip
 
 
 def _is_analytic(family, points):

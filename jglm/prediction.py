@@ -103,7 +103,7 @@ def _of_frame(fit, frame, offset, exposure):
     given = frames.to_pandas(frame, list(dict.fromkeys([*formula.right_variables, *named.values()])))
     whole = ~given.isna().to_numpy().any(axis=1) if given.shape[1] else np.ones(len(given), bool)
     lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
-    matrix = np.full((len(given), len(fit.names)), np.nan)
+    matrix = np.full((len(given), len(fit.params)), np.nan)
     if not whole.any():
         return matrix, lin
     part = given.loc[whole].reset_index(drop=True)

@@ -77,7 +77,9 @@ def test_counts_with_a_parameter_of_their_own(case):
     close(together.family_params_se[ours], whole, 1e-6)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.startswith(("beta", "dirichlet", "gaussian_scale", "gamma_disp"))])
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.startswith(("beta", "dirichlet", "gaussian_scale", "gamma_disp"))]
+)
 def test_means_and_precisions(case):
     if case.startswith(("gaussian", "gamma")):
         own = case.split("_")[0] + "_mean_dispersion"

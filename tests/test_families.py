@@ -111,7 +111,8 @@ def test_log_prob_cdf_quantile_and_draws_are_scipys(name):
 
 def test_moments_of_the_density_are_the_derivatives_of_a():
     for family, eta in ((families.tweedie(1.3), -0.8), (families.conway_maxwell_poisson(0.8), 0.6),
-                        (families.zero_truncated_poisson, 0.4), (families.zero_truncated_negative_binomial(2.0), -0.6)):  # fmt: skip
+                        (families.zero_truncated_poisson, 0.4),
+                        (families.zero_truncated_negative_binomial(2.0), -0.6)):  # fmt: skip
         mass, mean, variance = family.moments_of_density(eta)
         np.testing.assert_allclose([mass, mean, variance], [1.0, family.mean(eta), family.variance(eta)], rtol=1e-8)
     for made, eta in ((families.beta(), [2.0, 3.5]), (families.gaussian_mean_dispersion(), [0.4, -0.7]),
