@@ -105,8 +105,8 @@ def tweedie_saturated(y, phi, power, count=256):
 
     At the mean y they are lam = y^(2-p) / (phi (2-p)) on average, each of shape s = (2-p)/(p-1); with the Poisson and
     the gamma density written by their deviances both exponents are lam g(j / lam), g(r) = r log r - r + 1, so that the
-    sum over j of exp{-(1+s) lam g(j / lam) - d(j) - d(j s)} sqrt(s) / (2 pi y), d Stirling's error, has no cancellation (after
-    the series of Dunn and Smyth 2005). Over all j near lam, or, where these are many, by the trapezoid rule.
+    sum over j of exp{-(1+s) lam g(j / lam) - d(j) - d(j s)} sqrt(s) / (2 pi y), d Stirling's error, has no cancellation
+    (after the series of Dunn and Smyth 2005). Over all j near lam, or, where these are many, by the trapezoid rule.
     """
     at = jnp.where(y > 0, y, 1.0)
     s = (2 - power) / (power - 1)
