@@ -132,8 +132,8 @@ def _is_smooth(report, family, points):
             difference = (jax.vmap(of)(points + h * unit) - jax.vmap(of)(points - h * unit)) / (2 * h)
             own = want if family.dim is None else want[..., i]
             worst = max(worst, float(np.max(np.abs(difference - own) / (1e-3 + np.abs(own)))))
-    return report.add(worst < 1e-3, "derivatives", f"agree with differences to {worst:.0e}",
-                      f"autodiff and differences differ by {worst:.0e}: a is not smooth, or has a wrong rule")  # fmt: skip
+    wrong = f"autodiff and differences differ by {worst:.0e}: a is not smooth, or has a wrong rule"
+    return report.add(worst < 1e-3, "derivatives", f"agree with differences to {worst:.0e}", wrong)
 
 
 def _is_convex(report, family, points):

