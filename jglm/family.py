@@ -226,8 +226,8 @@ class Family(Broadcast):
         step = eta - eta_t
         line = lambda s: self.a(eta_t + s * step)
         bend = lambda s: jax.grad(jax.grad(line))(jnp.asarray(s, eta.dtype))
-        first, last = bend(0.0), bend(1.0)
-        close = jnp.abs(last - first) < 0.1 * first
+        first, middle, last = bend(0.0), bend(0.5), bend(1.0)  # the middle, since a'' may be symmetric about it
+        close = jnp.maximum(jnp.abs(last - first), jnp.abs(middle - first)) <= 0.1 * first
         step = jnp.where(close, step, 0.0)
         nodes, weights = jnp.asarray(_NODES, eta.dtype), jnp.asarray(_WEIGHTS * (1 - _NODES), eta.dtype)
         integral = 2 * jnp.sum(weights * jax.vmap(bend)(nodes))
