@@ -171,7 +171,7 @@ def family_axes(family):
 
 
 # Compiling is what takes the time here.
-quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": "0"})
+quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": "1"})
 over_rows = quick(jax.vmap(everything, in_axes=(0, 0, 0, 0, None)), static_argnums=4)
 
 
