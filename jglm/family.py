@@ -228,7 +228,8 @@ class Family(Broadcast):
         bend = lambda s: jax.grad(jax.grad(line))(jnp.asarray(s, eta.dtype))
         first, middle, last = bend(0.0), bend(0.5), bend(1.0)  # the middle, since a'' may be symmetric about it
         close = jnp.maximum(jnp.abs(last - first), jnp.abs(middle - first)) <= 0.1 * first
-        close &= (first > 0) | jnp.all(step == 0)  # a'' may be 0 at all three, out where every mean is 0 or 1
+        # a'' may be 0 at all three, out where every mean is 0 or 1, or beyond the largest number.
+        close &= ((first > 0) & (first < jnp.inf)) | jnp.all(step == 0)
         step = jnp.where(close, step, 0.0)
         nodes, weights = jnp.asarray(_NODES, eta.dtype), jnp.asarray(_WEIGHTS * (1 - _NODES), eta.dtype)
         integral = 2 * jnp.sum(weights * jax.vmap(bend)(nodes))
