@@ -83,6 +83,9 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, o
     found = estimation.estimate(prepared, family, link, penalty, **options)
     estimation.warn_about(found, prepared)
     # A closed likelihood at R's dispersion is there already; others are computed when asked for.
+    if "precision_names" not in kept:
+        columns = prepared.designs[family.regressed].shape[1] if prepared.designs else 0
+        kept["precision_names"] = [f"z{i + 1}" for i in range(columns)]
     known = family.has_density and (family.dispersion == "fixed" or family.plug_in == "deviance")
     phi = family.free and dict(family.free).get("phi")
     return Fit(
@@ -144,7 +147,7 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
             solver=solver, tol=tol, max_iter=checks.whole("max_iter", max_iter), dtype=dtype, start=start,
             progress=progress),
             formula=parsed, columns=columns, n_dropped=dropped, precision=second,
-            precision_names=[] if second is None else second.names)  # fmt: skip
+            **({} if second is None else {"precision_names": second.names}))  # fmt: skip
 
 
 def _rows(parsed, data, given, columns, also=()):

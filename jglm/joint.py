@@ -103,15 +103,14 @@ def value_of(free, u):
 
 
 def per_row(family, designs, nuisance, n):
-    """{name: (n,) or (n, s)}: the free parameters in n rows. Where the design of a regressed one is not known they are
-    1, on which no mean depends."""
+    """{name: (n,) or (n, s)}: the free parameters in n rows, a regressed one by its design."""
     out = {}
     for name, free in family.free:
         u, Z = np.asarray(nuisance[name], float), designs.get(name)
-        if Z is not None and len(Z) == n:
+        if Z is not None:
             out[name] = np.asarray(free.value(jnp.asarray(Z @ u)))
         else:
-            value = value_of(free, u) if free.size > 1 or len(u) == 1 else np.ones(())
+            value = value_of(free, u)
             out[name] = np.broadcast_to(value, (n, *value.shape))
     return out
 

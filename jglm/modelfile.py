@@ -13,8 +13,10 @@ NUMBER = (int, float)
 PLAIN = {
     "names": list, "intercept": bool, "deviance": NUMBER, "pearson_chi2": NUMBER, "nobs": NUMBER, "n_iter": int,
     "solver": str, "covariance": (str, type(None)), "weight_kind": str, "has_offset": bool, "has_constant": bool,
-    "n_dropped": int, "separated": list, "columns": dict, "dispersion": str,
+    "n_dropped": int, "separated": list, "columns": dict, "dispersion": str, "precision_names": list,
 }  # fmt: skip
+
+LATER = {"dispersion": "pearson", "precision_names": []}  # what the first files did not have
 
 
 def state(fit):
@@ -87,12 +89,12 @@ def restore(tensors, facts, family, link, functions):
 def _check(tensors, facts):
     """ValueError where a plain value is not of its kind."""
     for name, kind in PLAIN.items():
-        if name == "dispersion" and name not in facts:  # files of version 0.1
-            facts[name] = "pearson"
+        if name not in facts and name in LATER:
+            facts[name] = LATER[name]
         if not isinstance(facts[name], kind) or (kind == NUMBER and isinstance(facts[name], bool)):
             raise ValueError(f"the model file is damaged: its {name} is {facts[name]!r}")
     names = facts["names"]
-    text = [*names, *facts["separated"], *facts["columns"], *facts["columns"].values()]
+    text = [*names, *facts["precision_names"], *facts["separated"], *facts["columns"], *facts["columns"].values()]
     if not all(isinstance(v, str) for v in text) or len(set(names)) != len(names):
         raise ValueError("the model file is damaged: its names are not distinct texts")
     if facts["penalty"] not in (None, "ridge") or facts["covariance"] not in (None, "model", "joint"):

@@ -58,7 +58,7 @@ def _parameters(fit):
         names = [f"{name} {i + 1}" for i in range(len(value))] if len(value) > 1 else [name]
         title = ""
         if free.regressed:
-            title, names = f"log {name}", fit.precision_names or (names if len(value) > 1 else ["Intercept"])
+            title, names = f"log {name}", fit.precision_names or ["Intercept"]
         if not errors:
             yield coefficient_table(names, value, None, None, None, None, "z", title)
             continue

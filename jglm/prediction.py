@@ -24,11 +24,40 @@ _mean_compiled = jax.jit(lambda model, lin, values: jax.vmap(lambda v, u: _mean_
 _eta_compiled = jax.jit(lambda model, lin, values: jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values))
 
 
-def row_values(fit, n):
-    """{name: values} for n rows of the parameters that eta takes besides lin."""
+def precision_designs(fit, X, n, precision=None):
+    """{name: Z (n, q)} of the family's regressed parameter in n new rows (X None: in those of the fit), {} where the
+    fit has it constant. From a frame by the fit's formula, else it must be given; NaN where a row misses a value."""
+    names = fit.precision_names
+    if not names:
+        if precision is not None:
+            raise ValueError("the fit has no columns for a precision or dispersion; leave precision= out")
+        return {}
+    if precision is not None:
+        Z = checks.numbers("precision", precision, n)
+        Z = Z[:, None] if Z.ndim == 1 else Z
+        if Z.shape[1] != len(names):
+            raise ValueError(f"precision has {Z.shape[1]} columns, the fit had {len(names)}")
+    elif X is None:
+        return fit._data("the precision of its rows").designs
+    elif fit.precision is None or isinstance(X, (np.ndarray, jax.Array)):
+        raise ValueError(f"the fit's {fit.family.regressed} depends on columns of its own, {', '.join(names)}: give "
+                         "them for the new rows by precision=")  # fmt: skip
+    else:
+        given, whole = _whole_rows(X, fit.precision.right_variables)
+        Z = np.full((len(given), len(names)), np.nan)
+        if whole.any():
+            Z[whole] = fit.precision.transform(given.loc[whole].reset_index(drop=True))[0]
+    return {fit.family.regressed: Z}
+
+
+def row_values(fit, n, designs=None):
+    """{name: values} for n rows of the parameters that eta takes besides lin. Without its `precision_designs` a
+    regressed one is 1, on which no mean depends."""
     if fit.family.parametrize_ is None:
         return {}
-    return per_row(fit.family, {} if fit._prepared is None else fit._prepared.designs, fit.nuisance, n)
+    if designs is None:
+        designs = {fit.family.regressed: np.zeros((n, len(fit.precision_names)))} if fit.precision_names else {}
+    return per_row(fit.family, designs, fit.nuisance, n)
 
 
 def of_lin(fit, lin, kind):
@@ -62,9 +91,9 @@ def design_and_lin(fit, X, offset, exposure):
     return design, design @ _coefficients(fit) + arrays.offsets(offset, exposure, len(design), fit.model.width())
 
 
-def eta_of_lin(fit, lin):
-    """The natural parameters of rows."""
-    return np.asarray(_eta_compiled(fit.model, lin, row_values(fit, len(lin))))
+def eta_of_lin(fit, lin, designs=None):
+    """The natural parameters of rows, with their `precision_designs`."""
+    return np.asarray(_eta_compiled(fit.model, lin, row_values(fit, len(lin), designs)))
 
 
 def _coefficients(fit):
@@ -95,13 +124,18 @@ def _design(fit, X):
     return np.column_stack([np.ones(len(design)), design]) if fit.intercept else design
 
 
+def _whole_rows(frame, columns):
+    """(these columns of a frame in pandas, which rows miss none of their values)."""
+    given = frames.to_pandas(frame, list(dict.fromkeys(columns)))
+    return given, ~given.isna().to_numpy().any(axis=1) if given.shape[1] else np.ones(len(given), bool)
+
+
 def _of_frame(fit, frame, offset, exposure):
     """lin of a frame: the offset and exposure that the fit named come from it. Rows with missing values are NaN."""
     formula, width = fit.formula, fit.model.width()
     anew = {"offset": offset, "exposure": exposure}
     named = {k: v for k, v in fit.columns.items() if k in anew and anew[k] is None}
-    given = frames.to_pandas(frame, list(dict.fromkeys([*formula.right_variables, *named.values()])))
-    whole = ~given.isna().to_numpy().any(axis=1) if given.shape[1] else np.ones(len(given), bool)
+    given, whole = _whole_rows(frame, [*formula.right_variables, *named.values()])
     lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
     matrix = np.full((len(given), len(fit.params)), np.nan)
     if not whole.any():

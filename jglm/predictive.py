@@ -55,7 +55,7 @@ _quantiles_compiled = jax.jit(
 )
 
 
-def with_interval(fit, X, offset, exposure, interval, level):
+def with_interval(fit, X, offset, exposure, interval, level, precision):
     """(n, 3): the mean and the ends of an interval of `level`, for the mean or for a new y of weight 1."""
     checks.choice("interval", interval, INTERVALS)
     checks.level(level)
@@ -68,8 +68,11 @@ def with_interval(fit, X, offset, exposure, interval, level):
         reach = inference.quantile(0.5 + level / 2, fit._df) * np.sqrt(np.einsum("ni,ij,nj->n", design, cov, design))
         ends = np.column_stack([prediction.of_lin(fit, lin + side * reach, "mean") for side in (-1, 1)])
         return np.column_stack([mean, ends.min(axis=1), ends.max(axis=1)])
-    whole = np.isfinite(lin)
-    eta = prediction.eta_of_lin(fit, np.where(whole, lin, lin[np.argmax(whole)]))
+    designs = prediction.precision_designs(fit, X, len(lin), precision)
+    whole = np.isfinite(lin) & np.all([np.isfinite(Z).all(axis=1) for Z in designs.values()], axis=0)
+    first = np.argmax(whole)  # stands in for rows that miss a value
+    designs = {name: np.where(whole[:, None], Z, Z[first]) for name, Z in designs.items()}
+    eta = prediction.eta_of_lin(fit, np.where(whole, lin, lin[first]), designs)
     phi = np.full(len(lin), float(fit.scale))
     p = np.array([0.5 - level / 2, 0.5 + level / 2])
     ends = np.asarray(_quantiles_compiled(fit.family, _method(fit, phi), p, eta, phi))

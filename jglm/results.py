@@ -307,7 +307,7 @@ class Fit:
         return [str(v) for i, v in enumerate(levels) if i != skipped]
 
     # ------------------------------------------------------------------ new data
-    def predict(self, X=None, kind="mean", offset=None, exposure=None, interval=None, level=0.95):
+    def predict(self, X=None, kind="mean", offset=None, exposure=None, interval=None, level=0.95, precision=None):
         """Predictions for new rows, or without X for the rows of the fit.
 
         Args:
@@ -318,6 +318,8 @@ class Fit:
             offset, exposure: (n,) each; without them they are 0 and 1.
             interval: "mean" (Wald on the scale of lin) or "prediction" (quantiles of a new y of weight 1 at the
                 estimates, whose own error they leave out): (n, 3) with the mean and the ends, at `level`.
+            precision: (n, q) columns of the precision or dispersion for a prediction interval, where the fit took
+                such and X is no frame that has them.
 
         Returns (n,), or (n, k) for k classes. A row of a frame with a missing value is NaN; an
         array must be complete. Raises ValueError for levels that
@@ -326,18 +328,23 @@ class Fit:
         checks.choice("kind", kind, prediction.KINDS)
         with jax.enable_x64(True):
             if interval is not None:
-                return predictive.with_interval(self, X, offset, exposure, interval, level)
+                return predictive.with_interval(self, X, offset, exposure, interval, level, precision)
             lin = prediction.linear_predictor(self, X, offset, exposure)
             return lin if kind == "link" else prediction.of_lin(self, lin, kind)
 
-    def residuals(self, X=None, y=None, kind="response", weights=None, offset=None, exposure=None, trials=None, seed=0):
+    def residuals(self, X=None, y=None, kind="response", weights=None, offset=None, exposure=None, trials=None,
+                  precision=None, seed=0):  # fmt: skip
         """Residuals of the rows of the fit, in order (rows of weight 0 included), or of new X and y.
 
         kind: "response" y - mu (proportions for the binomial), "pearson", "deviance" or "working", as R defines them;
         "quantile", standard normal where the model is right, drawn with `seed` over the jumps of a count.
+        weights, offset, exposure, trials, precision: of new rows, as `fit` and `predict` take them.
         Returns (n,), or (n, k) for a family with k columns (deviance (n,)).
         """
         checks.choice("kind", kind, (*diagnostics.KINDS, "quantile"))
+        if kind == "deviance" and self.family.T_ is not None:
+            raise ValueError(f"family {self.family.name!r} has no deviance residuals: T(y) is not y, and no value of the "
+                             "mean fits y best at the other parameters; use kind='quantile' or 'pearson'")  # fmt: skip
         with jax.enable_x64(True):
             if X is None and y is None:
                 p = self._data("residuals() without X and y")
@@ -355,7 +362,8 @@ class Fit:
                 if self.family.response != "label":
                     checks.in_support(self.family, y, w > 0)
                 weight, size, power = arrays.likelihood_weights(self.family, w, encoded.size, self.weight_kind)
-            values = prediction.row_values(self, len(lin))
+            designs = None if kind == "response" else prediction.precision_designs(self, X, len(lin), precision)
+            values = prediction.row_values(self, len(lin), designs)
             rows, _ = describe_compiled(self.model, y, lin, weight, size, power, max(self.nobs, 1.0), values)
             rows = jax.tree.map(np.asarray, rows)
             if kind == "quantile":

@@ -159,8 +159,35 @@ def test_precision_by_formula_and_its_model_file(tmp_path):
     np.testing.assert_array_equal(again.bse, fit.bse)
     np.testing.assert_array_equal(again.family_params_se["precision"], fit.family_params_se["precision"])
     np.testing.assert_allclose(again.predict(frame), fit.predict(frame))
+    new_rows_have_their_own_precision(again, by_array, frame)
     with pytest.raises(ValueError, match="precision="):
         jglm.fit(X, RNG.poisson(MU), family="poisson", precision=np.ones(N))
+
+
+def new_rows_have_their_own_precision(by_formula, by_array, frame):
+    part = slice(5, 25)
+    few = {k: v[part] for k, v in frame.items()}
+    X, Z = np.column_stack([few["a"], few["b"]]), np.column_stack([np.ones(20), few["a"]])
+    ends = by_formula.predict(few, interval="prediction")
+    mu, nu = ends[:, 0], np.exp(Z @ by_formula.family_params["precision"])
+    law = stats.beta(mu * nu, (1 - mu) * nu)
+    np.testing.assert_allclose(law.cdf(ends[:, 1]), 0.025, rtol=1e-6)
+    np.testing.assert_allclose(law.sf(ends[:, 2]), 0.025, rtol=1e-6)
+    np.testing.assert_allclose(by_array.predict(X, interval="prediction", precision=Z), ends, rtol=1e-6)
+    np.testing.assert_allclose(by_array.predict(interval="prediction")[part], ends, rtol=1e-6)
+    for kind in ("pearson", "quantile"):
+        inside = by_array.residuals(kind=kind)
+        np.testing.assert_allclose(by_formula.residuals(frame, frame["y"], kind), inside, rtol=1e-5)
+        np.testing.assert_allclose(by_array.residuals(X, few["y"], kind, precision=Z), inside[part], rtol=1e-5)
+    for call in (lambda: by_array.predict(X, interval="prediction"), lambda: by_array.residuals(X, few["y"], "pearson"),
+                 lambda: by_array.predict(X, interval="prediction", precision=Z[:, 0])):  # fmt: skip
+        with pytest.raises(ValueError, match="columns"):
+            call()
+    with pytest.raises(ValueError, match="no deviance residuals"):
+        by_array.residuals(kind="deviance")
+    gone = {**few, "a": np.where(np.arange(20) == 3, np.nan, few["a"])}
+    missing = np.isnan(by_formula.predict(gone, interval="prediction"))
+    assert np.all(missing[3]) and not np.any(np.delete(missing, 3, axis=0))
 
 
 def test_ordinal_by_formula_needs_no_constant_and_survives_pickle(tmp_path):
