@@ -1,13 +1,31 @@
 """What a family says of arrays: each method is that of one observation, broadcast."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from jglm import distribution
 
 
 class Broadcast:
     """The methods of a Family over arrays. For a vector eta the last axis of eta, mu and T(y) has length k."""
+
+    # What a Family says of one observation.
+    name: Any
+    dim: Any
+    vector_y: Any
+    sampler_: Any
+    a: Any
+    statistic: Any
+    natural_one: Any
+    loss_one: Any
+    deviance_one: Any
+    log_prob_one: Any
+    has_density: Any
+    density_method: Any
+    tail_method: Any
 
     def _each(self, one, ins, out="()"):
         """`one`, of one observation, over arrays; `ins` marks with 'k' what is a vector for a vector eta."""
@@ -121,4 +139,4 @@ def _common(*values):
 
 
 def concrete(v):
-    return not isinstance(v, jax.core.Tracer)
+    return not isinstance(v, Tracer)

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from jglm import _contour, _invert
 from jglm._contour import Method
@@ -47,7 +48,7 @@ def choose(family, phi=1.0, y=None, name=None, closed=True):
         raise ValueError(f"{family!r}: its log_prob needs a closed form, as eta is a vector or T(y) is not y")
     if name is not None and name not in METHODS:
         raise ValueError(f"density is {name!r}; it must be one of {METHODS}")
-    if any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves((family, phi, y))):
+    if any(isinstance(v, Tracer) for v in jax.tree.leaves((family, phi, y))):
         raise ValueError("the method of a density is chosen before tracing, from numbers")
     phis = np.unique(np.quantile(np.asarray(phi, float), (0.0, 0.5, 1.0), method="nearest"))
     ends = None

@@ -184,7 +184,7 @@ def predict(arguments):
         table = pandas.DataFrame({"prediction": values})
     else:
         levels = found.levels or []
-        names = levels if values.shape[1] == len(levels) else found._lin_names()
+        names = levels if values.shape[-1] == len(levels) else found._lin_names()
         table = pandas.DataFrame(values, columns=[f"prediction_{v}" for v in names])
     if arguments.out:
         files.write(table, arguments.out)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import irls, joint, linalg
+from jglm.density import by_rows
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
 
@@ -40,7 +41,7 @@ def log_likelihood(model, prepared, kept, coef, phi=None):
 
 def _llf(family, y, eta, size, power, method, log_phi):
     one = lambda y, eta, s: family.log_prob_one(y, eta, jnp.exp(log_phi) / s, method)
-    return jnp.sum(jnp.where(power > 0, power * jax.vmap(one)(y, eta, size), 0.0))
+    return jnp.sum(jnp.where(power > 0, power * by_rows(one, method, y, eta, size), 0.0))
 
 
 _llf_compiled = jax.jit(_llf, static_argnums=5)

@@ -195,8 +195,11 @@ def _log_mass(family, eta, phi, method, count=256):
 
 
 def by_rows(one, method, *rows):
-    """`one` over rows of equal length, no more at a time than keeps the nodes of their paths within 64 MB."""
-    return lax.map(lambda r: one(*r), rows, batch_size=max(1, 2**22 // max(method.nodes, 256)))
+    """`one` over rows of equal length, no more at a time than keeps the nodes of their paths within 64 MB; all at once
+    where there are none, the method being None."""
+    count = len(jax.tree.leaves(rows)[0])
+    size = count if method is None else max(1, 2**22 // max(method.nodes, 256))
+    return jax.vmap(one)(*rows) if count <= size else lax.map(lambda r: one(*r), rows, batch_size=size)
 
 
 # --------------------------------------------------------------------------- the distribution function

@@ -3,9 +3,11 @@
 import copyreg
 import functools
 import inspect
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.scipy.special import gammaln, xlogy
 
 from jglm import _closed as closed
@@ -148,10 +150,10 @@ def tweedie(power="estimate"):
     if power in (0, 1, 2, 3):
         return (gaussian, quasipoisson, gamma, inverse_gaussian)[int(power)].replace(default_link="log")
     given = _parameter("power", power, 1.5, Free(1.01, 1.99), positive=False)
-    if power != "estimate" and not _traced(power) and 0 < power < 1:
+    if not isinstance(power, str) and not _traced(power) and 0 < power < 1:
         raise ValueError(f"tweedie: power is {power}; no distribution has a variance mu^power with 0 < power < 1")
-    inner = power == "estimate" or _traced(power) or 1 < power < 2
-    below = inner or power > 2
+    inner = isinstance(power, str) or _traced(power) or 1 < power < 2
+    below = isinstance(power, str) or inner or power > 2
     given |= {"free": {**given["free"], "phi": Free()}} if power == "estimate" else {}
     return Family(
         "tweedie", a=closed.tweedie_partition, domain=BELOW if below else ABOVE, **given, **ESTIMATED,
@@ -229,7 +231,7 @@ def dirichlet(k=None, parametrization="common"):
     softmax (first part the reference) and the precision sum(alpha) on the log scale, with a design by `precision=`."""
     if parametrization not in ("common", "mean_precision"):
         raise ValueError(f"dirichlet: parametrization is {parametrization!r}; it must be 'common' or 'mean_precision'")
-    own = dict(default_link="log_natural")
+    own: dict[str, Any] = dict(default_link="log_natural")
     if parametrization == "mean_precision":
         own = dict(
             default_link="reference(0)", free={"precision": REGRESSED}, companion="categorical", scalar_lin=False,
@@ -348,7 +350,7 @@ def _parameter(name, value, start, free=None, positive=True):
 
 
 def _traced(v):
-    return isinstance(v, jax.core.Tracer)
+    return isinstance(v, Tracer)
 
 
 # --------------------------------------------------------------------------- by name

@@ -117,9 +117,10 @@ class Family(Broadcast):
             raise ValueError(f"response is {response!r}; it must be one of {RESPONSES}")
         if isinstance(support, str) and support not in NAMED:
             raise ValueError(f"support is {support!r}; it must be one of {sorted(NAMED)} or (low, high, step)")
-        domain = tuple(tuple(map(float, v)) if np.ndim(v) else float(v) for v in domain)
-        if not all(low < high for low, high in ([domain] if np.ndim(domain) == 1 else domain)):
+        pairs = np.reshape(np.asarray(domain, float), (-1, 2)).tolist()
+        if not all(low < high for low, high in pairs):
             raise ValueError(f"domain is {domain!r}; it must be (low, high) with low < high")
+        domain = tuple(map(tuple, pairs)) if np.ndim(domain) == 2 else tuple(pairs[0])
         given = dict(
             name=str(name), a_=fn(a), domain=domain, dim=dim, T_=fn(T),
             support_=tuple(map(float, support)) if support is not None and not isinstance(support, str) else support,

@@ -8,8 +8,6 @@ import numpy as np
 
 from jglm import _invert, resolve, rows
 
-LEVELS = ("ok", "note", "wrong")
-
 
 @dataclass(frozen=True)
 class Finding:

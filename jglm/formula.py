@@ -24,11 +24,13 @@ class Formula:
         self.text, self.functions, self.intercept, self.one_sided = text, dict(functions or {}), intercept, one_sided
         grammar.check(text, self.functions)
         parsed = _parse(text)
+        self.rhs: Any
         lhs, self.rhs = getattr(parsed, "lhs", None), getattr(parsed, "rhs", parsed)
         if lhs is None and not one_sided:
             raise ValueError(f"formula {text!r} has no response; write it as 'y ~ x + z'")
         if lhs is not None and one_sided:
             raise ValueError(f"formula {text!r} has a response; a design alone is written '~ x + z'")
+        self.lhs: Any
         self.lhs, self.response = lhs, str(text).split("~")[0].strip()
         self.right_variables = self._variables_of(self.rhs)
         self.variables = sorted({*(() if one_sided else self._variables_of(lhs)), *self.right_variables})
@@ -160,7 +162,7 @@ def _C(data, *args, **kwargs):
     from formulaic.transforms.contrasts import C
 
     marked = C(data, *args, **kwargs)
-    encoder = marked.__formulaic_metadata__.encoder
+    encoder: Any = marked.__formulaic_metadata__.encoder
 
     def encode_known(values, reduced_rank, drop_rows, encoder_state, model_spec):
         if "categories" in encoder_state:
@@ -171,11 +173,12 @@ def _C(data, *args, **kwargs):
     return marked
 
 
-def _parse(text):
-    from formulaic import Formula as Parsed
+def _parse(text) -> Any:
+    import formulaic
 
+    parse: Any = formulaic.Formula
     try:
-        return Parsed(text)
+        return parse(text)
     except Exception as error:
         raise grammar.unreadable(text, error) from None
 

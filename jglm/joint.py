@@ -5,6 +5,7 @@ values, then Newton's method in all of them.
 """
 
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +59,7 @@ def _first_coefficients(problem, fit_scalar):
     if family.parametrize_ is None:
         simple = family.replace(free=())
     elif family.companion is not None:
-        simple = families.catalogue()[family.companion]
+        simple: Any = families.catalogue()[family.companion]
         simple = simple if width is None else simple(k=family.dim)
     else:
         return zeros

@@ -9,7 +9,8 @@ TITLES = dict(bernoulli="Bernoulli", inverse_gaussian="inverse Gaussian", von_mi
 
 def of(fit):
     """The `Summary` of a fit."""
-    shown = TITLES.get(fit.family.name, fit.family.name.replace("_", " "))
+    name = str(fit.family.name)
+    shown = TITLES.get(name, name.replace("_", " "))
     shown += "".join(f", {k} = {v:.4g}" for k, v in fit.family_params.items() if np.ndim(v) == 0)
     count = f"{fit.nobs:,.0f}" if float(fit.nobs).is_integer() else number(fit.nobs)
     null = number(fit.null_deviance, 2) if fit._null is not None or fit._prepared is not None else "NA"
@@ -22,7 +23,7 @@ def of(fit):
         ("Dispersion:", number(fit.scale)), ("AIC:", number(fit.aic, 2)),
     ]  # fmt: skip
     formula = "" if fit.formula is None else fit.formula.text
-    formula += "" if fit.precision is None else f"   precision: {fit.precision.text}"
+    formula = formula if fit.precision is None else f"{formula}   precision: {fit.precision.text}"
     return Summary("Generalized linear model", formula, facts, [*_coefficients(fit), *_parameters(fit)], _notes(fit))
 
 
@@ -63,7 +64,8 @@ def _parameters(fit):
             yield coefficient_table(names, value, None, None, None, None, "z", title)
             continue
         se = np.atleast_1d(errors[name])
-        yield coefficient_table(names, value, se, *fit._wald(value, se), "z", title)
+        z, p, ends = fit._wald(value, se)
+        yield coefficient_table(names, value, se, z, p, ends, "z", title)
 
 
 def _notes(fit):

@@ -6,6 +6,7 @@ import numpy as np
 from jax.scipy.special import ndtri
 
 from jglm import checks, distribution, inference, prediction
+from jglm.density import by_rows
 
 INTERVALS = ("mean", "prediction")
 
@@ -45,12 +46,12 @@ def _residual(family, method, y, eta, phi, share):
 
 
 _residuals_compiled = jax.jit(
-    lambda family, method, *rows: jax.vmap(lambda *r: _residual(family, method, *r))(*rows), static_argnums=1
+    lambda family, method, *rows: by_rows(lambda *r: _residual(family, method, *r), method, *rows), static_argnums=1
 )
 _quantiles_compiled = jax.jit(
-    lambda family, method, p, eta, phi: jax.vmap(
-        lambda e, f: jax.vmap(lambda p: distribution.quantile_one(family, p, e, f, method))(p)
-    )(eta, phi),
+    lambda family, method, p, eta, phi: by_rows(
+        lambda e, f: jax.vmap(lambda p: distribution.quantile_one(family, p, e, f, method))(p), method, eta, phi
+    ),
     static_argnums=1,
 )
 

@@ -343,8 +343,8 @@ class Fit:
         """
         checks.choice("kind", kind, (*diagnostics.KINDS, "quantile"))
         if kind == "deviance" and self.family.T_ is not None:
-            raise ValueError(f"family {self.family.name!r} has no deviance residuals: T(y) is not y, and no value of the "
-                             "mean fits y best at the other parameters; use kind='quantile' or 'pearson'")  # fmt: skip
+            raise ValueError(f"family {self.family.name!r} has no deviance residuals: T(y) is not y, and no value of "
+                             "the mean fits y best at the other parameters; use 'quantile' or 'pearson'")  # fmt: skip
         with jax.enable_x64(True):
             if X is None and y is None:
                 p = self._data("residuals() without X and y")

@@ -14,7 +14,7 @@ from jglm._record import record
 
 
 # --------------------------------------------------------------------------- one row
-def row(model, t, lin, derivatives=True):
+def row(model, t, lin, derivatives=True) -> Any:
     """Loss of one row, and its derivatives in lin: score, observed and expected information."""
     family, eta_of = model.family, lambda v: model.link.eta(model.family, v)
     loss = lambda v: family.loss_one(t, eta_of(v))

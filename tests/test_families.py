@@ -187,7 +187,8 @@ def new_rows_have_their_own_precision(by_formula, by_array, frame):
         by_array.residuals(kind="deviance")
     gone = {**few, "a": np.where(np.arange(20) == 3, np.nan, few["a"])}
     missing = np.isnan(by_formula.predict(gone, interval="prediction"))
-    assert np.all(missing[3]) and not np.any(np.delete(missing, 3, axis=0))
+    assert np.all(missing[3])
+    assert not np.any(np.delete(missing, 3, axis=0))
 
 
 def test_ordinal_by_formula_needs_no_constant_and_survives_pickle(tmp_path):
