@@ -23,7 +23,7 @@ import jglm
 from benchmarks import record
 from benchmarks.coverage_cases import CASES, ROWS, design, model
 from jglm import inference
-from jglm.design import Dense
+from jglm.designs import Dense
 from jglm.drivers import solve
 from jglm.joint import per_row
 from jglm.model import Data, Query, Unknowns, evaluate
@@ -212,18 +212,18 @@ def table(records):
     """The records as Markdown."""
     first = records[0]
     error = (0.95 * 0.05 / first["fits"]) ** 0.5
+    versions = ", ".join(f"{k} {v}" for k, v in first["versions"].items())
     lines = [
         "# Coverage of 95% intervals", "",
-        f"{first['fits']:,} simulated regressions per family but where another number stands, {first['rows']} rows each; the "
-        f"error of a share is {error:.4f}. {first['cpu']}; " + ", ".join(f"{k} {v}" for k, v in first["versions"].items()) + ".", "",
+        f"{first['fits']:,} simulated regressions per family but where another number stands, {first['rows']} rows "
+        f"each; the error of a share is {error:.4f}. {first['cpu']}; {versions}.", "",
         "A fit that did not converge counts as one that misses. **Bold**: outside of 94% to 96%.", "",
         "| family | link | fits | coverage | not converged | seconds | remark |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for r in records:
         shares = ", ".join(f"{k} {_share(v)}" for k, v in r["coverage"].items())
-        lines.append(
-            f"| {r['family']} | {r['link']} | {r['fits']:,} | {shares} | {r['not_converged']} | {r['seconds']} | {r['remark']} |"
-        )
+        cells = r["family"], r["link"], f"{r['fits']:,}", shares, r["not_converged"], r["seconds"], r["remark"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,5 +1,6 @@
 """Regressions with known parameters, one per family and how its likelihood is used, for `benchmarks.coverage`."""
 
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ class Case(NamedTuple):
     link: str | None = None
     phi: float = 1.0
     trials: int = 0
-    free: dict = {}
+    free: Any = MappingProxyType({})
     draw: Any = None
     remark: str = ""
     chunk: int = 1000

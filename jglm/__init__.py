@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jglm import families, links, penalties, solvers
     from jglm.api import fit, glm, load
-    from jglm.design import Dense
+    from jglm.designs import Dense
     from jglm.drivers import Solution, solve
     from jglm.family import Family
     from jglm.familycheck import check_family
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "design",
+    "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "designs",
     "Fit": "results", "Solution": "drivers", "Status": "solvers",
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
     "families": None, "links": None, "penalties": None, "solvers": None,

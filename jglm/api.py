@@ -75,7 +75,7 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, o
         raise TypeError(f"penalty is a {type(penalty).__name__}; it must be one of jglm.penalties, such as ridge(1.0)")
     width = link.width(family)
     if options["start"] is not None:
-        p = prepared.X.shape[1]
+        p = prepared.design.shape[1]
         shape = (p,) if width is None else (p, width)
         options["start"] = checks.numbers("start", options["start"], shape=shape)
     if width is not None and prepared.offset.ndim == 1:

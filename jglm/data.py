@@ -2,21 +2,23 @@
 
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jglm import checks, linalg, response
-from jglm.design import Dense
+from jglm.designs import Dense, WithConstant, place
 from jglm.model import Data
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a fit takes, in NumPy: X (n, p) with its intercept, y as the family takes it, `weight` (prior or frequency
-    weights times trials), `size` and `power` (see model.describe), offset (n,) or (n, k), and what to call things."""
+    """What a fit takes, in NumPy: a design (n, p) with its intercept, y as the family takes it, `weight` (prior or
+    frequency weights times trials), `size` and `power` (see model.describe), offset (n,) or (n, k), and what to call
+    things."""
 
-    X: np.ndarray
+    design: Any
     y: np.ndarray
     weight: np.ndarray
     size: np.ndarray
@@ -29,9 +31,15 @@ class Prepared:
     has_offset: bool
     designs: dict = field(default_factory=dict)  # of the family's regressed parameter, by its name
 
-    def device(self, X, dtype):
-        """The same for the solver, with (some columns of) X in `dtype`."""
-        return Data(Dense(jnp.asarray(X, dtype)), self.y, self.weight, self.offset, self.size, self.designs)
+    @cached_property
+    def X(self):
+        """The design as a matrix (n, p)."""
+        return self.design.dense()
+
+    def device(self, design, dtype):
+        """The same for the solver, with (some columns of) the design in `dtype`."""
+        rest = place((self.y, self.weight, self.offset, self.size, self.designs))
+        return Data(place(design, dtype), *rest)
 
 
 def matrix(X, names=None):
@@ -50,8 +58,10 @@ def matrix(X, names=None):
         raise ValueError(f"X has {array.ndim} dimensions; it must be (n, p)")
     if array.shape[0] == 0:
         raise ValueError("X has no rows; a fit needs data")
-    array = checks.numbers("X", array)
-    size = np.max(np.abs(array), axis=0, initial=0.0)
+    array = checks.floats("X", array)
+    size = largest(array)
+    if not np.all(np.isfinite(size)):
+        checks.refuse("X", ~np.isfinite(array), "NaN or infinite", "drop or fill them")
     if np.any((size > 1e150) | ((size > 0) & (size < 1e-150))):
         j = int(np.argmax((size > 1e150) | ((size > 0) & (size < 1e-150))))
         raise ValueError(f"column {j} of X has values of size {size[j]:.0e}, whose squares leave the range of numbers; "
@@ -68,6 +78,15 @@ def matrix(X, names=None):
         twice = next(v for v in names if names.count(v) > 1)
         raise ValueError(f"the column name {twice!r} stands twice; names must differ")
     return array, names
+
+
+def largest(X, rows=4096):
+    """The largest size of an entry of each column, not finite where one is not; by blocks that stay in cache."""
+    size = np.zeros(X.shape[1])
+    for i in range(0, len(X), rows):
+        part = X[i : i + rows]
+        size = np.maximum(size, np.maximum(part.max(axis=0), -part.min(axis=0)))
+    return size
 
 
 def offsets(offset, exposure, n, width):
@@ -113,17 +132,14 @@ def likelihood_weights(family, weights, size, kind):
 
 
 def with_intercept(X, names):
-    """A column of ones in front; a constant column beside it warns."""
+    """(design with a column of ones in front, names); a constant column beside it warns."""
     if "Intercept" in names:
         raise ValueError("X has a column named 'Intercept'; use intercept=False or rename it")
     constant = [name for j, name in enumerate(names) if X[0, j] == X[-1, j] and np.all(X[:, j] == X[0, j])]
     if constant:
         warnings.warn(f"constant column {', '.join(constant)} besides the intercept; one of them is dropped "
                       "(use intercept=False to keep yours)", UserWarning, stacklevel=4)  # fmt: skip
-    whole = np.empty((X.shape[0], X.shape[1] + 1), X.dtype)
-    whole[:, 0] = 1.0
-    whole[:, 1:] = X
-    return whole, ["Intercept", *names]
+    return WithConstant(Dense(X)), ["Intercept", *names]
 
 
 def precision_design(family, precision, n):
@@ -159,12 +175,15 @@ def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trial
         )  # fmt: skip
     shift = offsets(offset, exposure, n, link.width(family))
     if intercept and not family.has_cutpoints:
-        X, names = with_intercept(X, names)
+        design, names = with_intercept(X, names)
     elif X.shape[1] == 0:
         raise ValueError("X has no columns and intercept=False; there is nothing to estimate")
+    else:
+        design = Dense(X)
     nobs = float(np.sum(power[weight > 0])) if weight_kind == "frequency" else float(np.sum(weight > 0))
     prepared = Prepared(
-        X, encoded.y, weight, size, power, shift, names, encoded.levels, bool(intercept) and not family.has_cutpoints,
-        nobs, offset is not None or exposure is not None, precision_design(family, precision, n),
+        design, encoded.y, weight, size, power, shift, names, encoded.levels,
+        bool(intercept) and not family.has_cutpoints, nobs, offset is not None or exposure is not None,
+        precision_design(family, precision, n),
     )  # fmt: skip
     return prepared, family

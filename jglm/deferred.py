@@ -73,8 +73,13 @@ def unscaled_covariance(model, prepared, kept, coef):
     """(X'WX + P)^-1 of the kept columns at the optimum, by QR where X'WX would lose digits."""
     problem = Problem(model, prepared, kept)
     flat = flatten_host(coef[kept])
-    view = problem.derivatives(problem.lin(flat))
     P = problem.penalty_hessian(flat)
+    if not problem.small:
+        H = problem.information(problem.lin(flat))
+        R = linalg.triangle_of(H if P is None else H + P)
+        if linalg.well_conditioned(R):
+            return linalg.inverse_from_triangle(R)
+    view = problem.derivatives(problem.lin(flat))
     return linalg.inverse_from_triangle(
         irls.normal_equations(problem.X, prepared.weight, view.score, view.expected, P, flat)[0]
     )
@@ -101,7 +106,7 @@ def null_deviance(model, prepared, kept, coef):
     here = np.zeros(model.width() or 1)
     if not constant_column(prepared):
         return look(here)[0]
-    fitted = (problem.X @ problem.shape(flatten_host(coef[kept]))).reshape(len(w), -1)
+    fitted = (problem.lin(flatten_host(coef[kept])) - offset).reshape(len(w), -1)
     here = np.average(fitted, axis=0, weights=w)
     deviance, g, H = look(here)
     for _ in range(100):
@@ -121,4 +126,4 @@ def null_deviance(model, prepared, kept, coef):
 def constant_column(prepared):
     """Whether an intercept was fitted or a column is equal to 1 (in the rows that count)."""
     on = prepared.weight > 0
-    return prepared.intercept or any(np.all(prepared.X[on, j] == 1.0) for j in range(prepared.X.shape[1]))
+    return prepared.intercept or prepared.design.has_ones(on)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, diagnostics, irls, joint, linalg, penalties
+from jglm import checks, diagnostics, irls, joint, linalg, penalties, sketch
 from jglm.drivers import run_compiled, solve_on_host
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
@@ -16,7 +16,7 @@ from jglm.solvers import Gradient, Newton, Status
 
 # Above this many elements of X a pass takes long enough for the host loop, which can be watched and interrupted.
 HOST_ELEMENTS = 5e6
-NAMES = ("auto", "irls", "newton")
+NAMES = ("auto", "irls", "newton", "sketched")
 
 
 @dataclass
@@ -56,12 +56,12 @@ class Found:
 
 def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, start, progress):
     """Fit prepared data; must run inside `jax.enable_x64(True)`. Raises ValueError where no start is valid."""
-    kept = np.ones(prepared.X.shape[1], bool)
+    kept = np.ones(prepared.design.shape[1], bool)
     if penalty is None:
-        kept = linalg.find_independent(prepared.X, prepared.weight)
+        kept = linalg.find_independent(prepared.design, prepared.weight)
     else:
         total = float(np.sum(prepared.weight))
-        penalty = penalties.bind(penalty, prepared.X.shape[1], _unpenalized(prepared), total)
+        penalty = penalties.bind(penalty, prepared.design.shape[1], _unpenalized(prepared), total)
     if not kept.any():
         raise ValueError("every column of X is zero in the rows of positive weight; there is nothing to estimate")
     problem = Problem(Model(family, link, penalty), prepared, kept, dtype)
@@ -99,7 +99,7 @@ def _jointly(problem, start, tol, options):
             break
         seen = problem.with_model(joint.with_density(problem.model, method))
         unknowns = joint.begin(seen, start, fit_scalar) if unknowns is None else unknowns
-        found = by_solver(seen, record, options["dtype"], unknowns, options["progress"])
+        found = by_solver(seen, record, unknowns, options["progress"])
         unknowns = Unknowns(jnp.asarray(problem.shape(found.flat)), found.nuisance)
     joint.warn_of_limits(problem.model.family, problem.prepared, found.nuisance)
     return found
@@ -120,8 +120,12 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
         found = by_irls(problem, start, tol, most)
         if found is not None and (found.status.converged or found.status == Status.MAX_ITER):
             return found
+    if start is None and (solver == "sketched" or (solver == "auto" and not problem.small)):
+        found = by_sketch(problem, tol, progress)
+        if found is not None and found.status.converged:
+            return found
     record = Newton(tol, most) if isinstance(solver, str) else solver
-    found = by_solver(problem, record, dtype, start, progress)
+    found = by_solver(problem, record, start, progress)
     if isinstance(record, Newton) and problem.small and (found.status.converged or found.status == Status.STALLED):
         last = by_irls(problem, problem.shape(found.flat), tol, 30)
         if last is not None and (last.status.converged or not found.status.converged):
@@ -133,7 +137,7 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
 def by_irls(problem, start, tol, most):
     """Newton's method on the host; None where it has no valid start."""
     prepared, model = problem.prepared, problem.model
-    P = problem.penalty_hessian(np.zeros(problem.X.shape[1] * problem.width))
+    P = problem.penalty_hessian(np.zeros(problem.design.shape[1] * problem.width))
 
     def look(flat):
         return problem.derivatives(problem.lin(flat), 0.0 if P is None else 0.5 * flat @ P @ flat)
@@ -142,7 +146,7 @@ def by_irls(problem, start, tol, most):
         if model.family.dispersion == "fixed" or view.score.ndim > 1:
             return 1.0
         chi2 = np.divide(view.score**2, view.expected, out=np.zeros_like(view.score), where=prepared.weight > 0)
-        return float(np.dot(prepared.weight, chi2)) / max(prepared.nobs - problem.X.shape[1], 1)
+        return float(np.dot(prepared.weight, chi2)) / max(prepared.nobs - problem.design.shape[1], 1)
 
     if start is None:
         lin = problem.start()
@@ -155,12 +159,23 @@ def by_irls(problem, start, tol, most):
     return Found(end.flat, end.late, end.R, end.status, np.array(end.history), "irls")
 
 
-def by_solver(problem, solver, dtype, start, progress):
+def by_sketch(problem, tol, progress):
+    """Newton's method on a sample of the rows, then L-BFGS on all; None where a sample does not tell."""
+    begun = sketch.begin(problem, tol)
+    if begun is None:
+        return None
+    found = by_solver(problem, begun[1], begun[0], progress)
+    found.solver = "sketched"
+    return found
+
+
+def by_solver(problem, solver, start, progress):
     """A solver of jglm.solvers, in the traced loop or, where it takes longer, in the host loop with a progress bar."""
-    data = problem.device(dtype)
+    data = problem.data
     if start is not None and not isinstance(start, Unknowns):
         start = Unknowns(jnp.asarray(start, jnp.float64), {})
-    if (progress is None and problem.X.size * problem.width <= HOST_ELEMENTS) or isinstance(solver, Gradient):
+    quick = np.prod(problem.design.shape) * problem.width <= HOST_ELEMENTS
+    if (progress is None and quick) or isinstance(solver, Gradient):
         solution = run_compiled(problem.model, data, solver, start)
     else:
         bar = None if progress is False else Progress(solver.max_iter, 0.0 if progress else 1.0)
@@ -181,11 +196,11 @@ def _statistics(problem, found):
     if free:
         problem = at_values(problem, found.nuisance)
     model = problem.model
-    rows, totals = problem.look(found.flat)
+    lin, moved = problem.lin_and_reach(found.flat, found.late)
+    rows, totals = problem.at(lin)
     separated = []
     if found.status.converged and model.penalty is None and found.solver != "gradient" and not free:
-        on = problem.prepared.weight > 0
-        columns = diagnostics.recession(problem.X[on], found.late, problem.X.shape[1])
+        columns = diagnostics.recession(problem, found.late, moved)
         names = np.array(problem.prepared.names, dtype=object)[problem.kept]
         separated = [] if columns is None else names[columns].tolist()
     unscaled = None if found.R is None else linalg.inverse_from_triangle(found.R)

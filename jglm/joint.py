@@ -55,7 +55,7 @@ def with_density(model, method):
 def _first_coefficients(problem, fit_scalar):
     model = problem.model
     family, width = model.family, model.width()
-    zeros = np.zeros((problem.X.shape[1],) if width is None else (problem.X.shape[1], width))
+    zeros = np.zeros((problem.design.shape[1],) if width is None else (problem.design.shape[1], width))
     if family.parametrize_ is None:
         simple = family.replace(free=())
     elif family.companion is not None:
@@ -140,7 +140,7 @@ def standard_errors(parameters, nuisance, cov):
 
 def information(problem, unknowns):
     """The observed information of all unknowns at the optimum, (P, P), penalty included."""
-    data = problem.device()
+    data = problem.data
     info = _information_compiled(problem.model, data, Query(unknowns))
     extra = problem.model.curvature(unknowns)
     return np.asarray(info if extra is None else info + extra)

@@ -28,15 +28,16 @@ def independent_columns(R, tolerance=RANK_TOLERANCE):
     return kept
 
 
-def find_independent(X, weight):
-    """Which columns of X (n, p) are kept by the rows of positive weight; later columns go first, as in R."""
-    n, p = X.shape
+def find_independent(design, weight):
+    """Which columns of a design (n, p) are kept by the rows of positive weight; later columns go first, as in R."""
+    n, p = design.shape
     on = np.flatnonzero(weight > 0)
-    sample = on[:: max(1, len(on) // max(20 * p, 2000))]
+    sample = design.take(on[:: max(1, len(on) // max(20 * p, 2000))]).dense()
     # Columns that are clearly independent on some rows are so on all.
-    unit = X[sample] / _largest(X[sample])
+    unit = sample / _largest(sample)
     if well_conditioned(triangle_of(unit.T @ unit)):
         return np.ones(p, bool)
+    X = design.dense()
     return independent_columns(triangle(X[on] if len(on) < n else X))
 
 

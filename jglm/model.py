@@ -17,7 +17,7 @@ from jax import lax
 
 from jglm import rows
 from jglm._record import record
-from jglm.design import cross, gram_blocks
+from jglm.designs import cross, gram_blocks
 from jglm.family import Family
 from jglm.links import Link
 from jglm.rows import mask, scale
@@ -53,6 +53,10 @@ class Model:
     def width(self):
         """Columns of lin, None for a scalar family."""
         return self.link.width(self.family)
+
+    def with_penalty(self, penalty):
+        """The same with another penalty."""
+        return Model(self.family, self.link, penalty)
 
     def penalized(self, value, grad, unknowns):
         """The objective and its gradient: sums over rows plus the penalty."""

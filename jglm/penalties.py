@@ -21,6 +21,10 @@ class Ridge:
     weights: Any
     scale: str
 
+    def scaled(self, factor):
+        """The penalty times a number."""
+        return dataclasses.replace(self, strength=self.strength * factor)
+
     def value(self, coef):
         """The penalty at coef (p,) or (p, k)."""
         weights = jnp.asarray(self.weights, coef.dtype)

@@ -38,7 +38,7 @@ def counts(fit, ax, most=None):
     y = prepared.y
     most = int(np.quantile(y, 0.99)) if most is None else most
     k = np.arange(most + 1)
-    lin = prepared.X @ np.where(np.isnan(fit.params), 0.0, fit.params) + prepared.offset
+    lin = prepared.design.times(np.where(np.isnan(fit.params), 0.0, fit.params)) + prepared.offset
     expected = _expected(fit, lin, k)
     observed = np.bincount(np.minimum(y.astype(int), most + 1), minlength=most + 2)[: most + 1]
     ax.bar(k, observed, width=0.8, color=OBSERVED, alpha=0.75, label="observed")

@@ -7,6 +7,7 @@ import numpy as np
 
 from jglm import checks, frames
 from jglm import data as arrays
+from jglm.designs import Dense
 from jglm.joint import per_row
 from jglm.rows import eta_of, moments
 
@@ -83,12 +84,12 @@ def design_and_lin(fit, X, offset, exposure):
     """(design, lin) of new rows; both NaN where a row of a frame misses a value."""
     if X is None:
         prepared = fit._data("predict() without X")
-        return prepared.X, prepared.X @ _coefficients(fit) + prepared.offset
+        return prepared.design, prepared.design.times(_coefficients(fit)) + prepared.offset
     if fit.formula is not None and not isinstance(X, (np.ndarray, jax.Array)):
         return _of_frame(fit, X, offset, exposure)
     design = _design(fit, X)
     _warn_without_offset(fit, offset, exposure)
-    return design, design @ _coefficients(fit) + arrays.offsets(offset, exposure, len(design), fit.model.width())
+    return Dense(design), design @ _coefficients(fit) + arrays.offsets(offset, exposure, len(design), fit.model.width())
 
 
 def eta_of_lin(fit, lin, designs=None):
@@ -139,7 +140,7 @@ def _of_frame(fit, frame, offset, exposure):
     lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
     matrix = np.full((len(given), len(fit.params)), np.nan)
     if not whole.any():
-        return matrix, lin
+        return Dense(matrix), lin
     part = given.loc[whole].reset_index(drop=True)
     design, shift = formula.transform(part)
     if not named and shift is None:
@@ -154,4 +155,4 @@ def _of_frame(fit, frame, offset, exposure):
     if shift is not None:
         total = total + (shift if width is None else shift[:, None])
     lin[whole], matrix[whole] = design @ _coefficients(fit) + total, design
-    return matrix, lin
+    return Dense(matrix), lin

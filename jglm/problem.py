@@ -1,15 +1,21 @@
 """A checked data set seen through a model: its rows at any coefficients, for the host side of a fit."""
 
+from functools import cached_property
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jglm import irls
-from jglm.model import Unknowns
+from jglm.designs import gram_blocks, place
+from jglm.model import Data, Unknowns
 from jglm.rows import describe, row_derivatives, start_of_rows
 
 describe_compiled = jax.jit(describe)
 _start_compiled = jax.jit(start_of_rows)
+_squares_compiled = jax.jit(lambda design, w: design.squares(w))
+_gram_compiled = jax.jit(lambda design, w: design.gram(w))
+_blocks_compiled = jax.jit(gram_blocks)
 _derivatives_compiled = jax.jit(row_derivatives)
 
 
@@ -25,21 +31,31 @@ class Problem:
     def __init__(self, model, prepared, kept, dtype="float64", values=None):
         self.model, self.prepared, self.kept = model, prepared, kept
         self.values = values or {}
-        X = prepared.X if kept.all() else np.ascontiguousarray(prepared.X[:, kept])
-        self.X = X if dtype == "float64" else X.astype(dtype).astype(np.float64)
+        self.dtype = dtype
+        self.design = prepared.design if kept.all() else prepared.design.columns(kept)
         self.width = model.width() or 1
         count = np.sum(prepared.power[prepared.weight > 0])
         if model.family.prior_weights == "dispersion":
             count = prepared.nobs
         self.count = float(count)
 
-    def device(self, dtype="float64"):
-        """The data for a solver."""
-        return self.prepared.device(self.X, dtype)
+    @cached_property
+    def X(self):
+        """The design as a matrix (n, p), rounded as the solver has it; for problems of moderate size."""
+        X = self.prepared.X if self.kept.all() else np.ascontiguousarray(self.prepared.X[:, self.kept])
+        return X if self.dtype == "float64" else X.astype(self.dtype).astype(np.float64)
+
+    @cached_property
+    def data(self):
+        """The `Data` for a solver, where it runs."""
+        return self.prepared.device(self.design, self.dtype)
 
     def rows(self, part):
-        """Those rows of the data."""
-        return jax.tree.map(lambda v: v[part], self.device())
+        """Those rows (an array of indices) of the data."""
+        p, design = self.prepared, self.design.take(part)
+        parts = {name: Z[part] for name, Z in p.designs.items()}
+        rest = place((p.y[part], p.weight[part], p.offset[part], p.size[part], parts))
+        return Data(place(design, self.dtype), *rest)
 
     def with_model(self, model):
         """The same data seen through another model."""
@@ -50,12 +66,12 @@ class Problem:
     @property
     def small(self):
         """Whether a step on the host costs less than compiling a solver."""
-        n, p = self.X.shape
+        n, p = self.design.shape
         return n * self.width * (p * self.width) ** 2 <= irls.WORK
 
     def shape(self, flat):
         """Flat coefficients as (p,) or (p, k)."""
-        return flat if self.model.width() is None else flat.reshape(self.width, self.X.shape[1]).T
+        return flat if self.model.width() is None else flat.reshape(self.width, self.design.shape[1]).T
 
     def whole(self, flat):
         """Coefficients for every column, NaN for those that are aliased."""
@@ -71,17 +87,34 @@ class Problem:
 
     def lin(self, flat):
         """The linear predictor at flat coefficients, offset included."""
-        return self.X @ self.shape(flat) + self.prepared.offset
+        design = self.X @ self.shape(flat) if self.small else self.design.times(self.shape(flat))
+        return design + self.prepared.offset
+
+    def lin_and_reach(self, flat, move):
+        """(lin at flat coefficients, the largest change of lin by a move in a row that counts), in one pass."""
+        if not np.any(move) or not np.all(np.isfinite(move)):
+            return self.lin(flat), 0.0
+        both = self.design.times(np.hstack([v.reshape(self.width, -1).T for v in (flat, move)]))
+        lin = both[:, : self.width] if self.model.width() else both[:, 0]
+        moved = np.max(np.abs(both[:, self.width :]), axis=1)
+        return lin + self.prepared.offset, float(np.max(moved[self.prepared.weight > 0]))
+
+    def spread(self):
+        """The root mean square of each column in the rows that count."""
+        on = (self.prepared.weight > 0).astype(float)
+        return np.sqrt(np.asarray(_squares_compiled(self.data.X, on)) / on.sum())
+
+    def information(self, lin):
+        """X'WX with expected weights at a linear predictor, (p k, p k) class by class."""
+        expected = self.derivatives(lin).expected
+        w = self.prepared.weight.reshape(-1, *(1,) * (expected.ndim - 1)) * expected
+        return np.asarray((_gram_compiled if w.ndim == 1 else _blocks_compiled)(self.data.X, w))
 
     def derivatives(self, lin, penalized=0.0):
         """The View of IRLS at a linear predictor: loss, score, observed and expected information of the rows."""
         p = self.prepared
         loss, *rest = (np.asarray(v) for v in _derivatives_compiled(self.model, p.y, lin, p.weight))
         return irls.View(float(p.weight @ loss) + penalized, *rest)
-
-    def look(self, flat):
-        """(Rows, Totals) at flat coefficients."""
-        return self.at(self.lin(flat))
 
     def start(self):
         """The rows' own linear predictors to begin at."""

@@ -10,7 +10,6 @@ import numpy as np
 from jglm import (
     checks,
     deferred,
-    diagnostics,
     inference,
     io,
     joint,
@@ -18,11 +17,9 @@ from jglm import (
     overview,
     prediction,
     predictive,
-    response,
+    residuals,
 )
-from jglm import data as arrays
 from jglm.model import Model
-from jglm.problem import describe_compiled
 from jglm.solvers import Status
 
 COVARIANCES = (None, "model", "joint")
@@ -341,34 +338,8 @@ class Fit:
         weights, offset, exposure, trials, precision: of new rows, as `fit` and `predict` take them.
         Returns (n,), or (n, k) for a family with k columns (deviance (n,)).
         """
-        checks.choice("kind", kind, (*diagnostics.KINDS, "quantile"))
-        if kind == "deviance" and self.family.T_ is not None:
-            raise ValueError(f"family {self.family.name!r} has no deviance residuals: T(y) is not y, and no value of "
-                             "the mean fits y best at the other parameters; use 'quantile' or 'pearson'")  # fmt: skip
         with jax.enable_x64(True):
-            if X is None and y is None:
-                p = self._data("residuals() without X and y")
-                y, weight, lin = p.y, p.weight, prediction.linear_predictor(self, None, None, None)
-                size, power = p.size, p.power
-            else:
-                if X is None or y is None:
-                    raise ValueError("residuals takes X and y together, or neither for the rows of the fit")
-                lin = prediction.linear_predictor(self, X, offset, exposure)
-                w = arrays.weights_of(weights, len(lin))
-                encoded, _ = response.encode(self.family, y, trials, None if weights is None else w, self.levels)
-                y = encoded.y
-                if len(y) != len(lin):
-                    raise ValueError(f"y has {len(y)} rows, X has {len(lin)}; they must have the same")
-                if self.family.response != "label":
-                    checks.in_support(self.family, y, w > 0)
-                weight, size, power = arrays.likelihood_weights(self.family, w, encoded.size, self.weight_kind)
-            designs = None if kind == "response" else prediction.precision_designs(self, X, len(lin), precision)
-            values = prediction.row_values(self, len(lin), designs)
-            rows, _ = describe_compiled(self.model, y, lin, weight, size, power, max(self.nobs, 1.0), values)
-            rows = jax.tree.map(np.asarray, rows)
-            if kind == "quantile":
-                return predictive.quantile_residuals(self, y, rows.eta, size, weight, seed)
-            return diagnostics.residuals(kind, _observed(self.family, y), rows, weight)
+            return residuals.of(self, X, y, kind, weights, offset, exposure, trials, precision, seed)
 
     # ------------------------------------------------------------------ printing
     def summary(self):
@@ -400,8 +371,3 @@ class Fit:
     def save(self, path):
         """Write a model file: arrays and plain values, no data and no code; `jglm.load` reads it."""
         io.write(path, *modelfile.state(self.detach()))
-
-
-def _observed(family, y):
-    """What the rows' mean is the mean of: y, or T(y) where the moments of y are not known."""
-    return y if family.T_ is None or family.moments_ is not None else np.asarray(jax.vmap(family.statistic)(y))

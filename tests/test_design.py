@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jglm import design
-from jglm.design import Dense, gram_blocks
+from jglm.designs import dense as design
+from jglm.designs import Dense, gram_blocks
 
 RNG = np.random.default_rng(0)
 SHAPES = {"one block": (50, 4), "many blocks and a rest": (2 * (design.BLOCK_ELEMENTS // 300) + 777, 300)}

@@ -12,10 +12,10 @@ ROOT = Path(jglm.__file__).parent
 ORDER = (
     "_record", "_special", "_invert", "_support", "parameters", "expression", "_contour", "_quadrature", "_trials",
     "_choice", "density", "distribution", "_broadcast", "family", "_closed", "_quasi", "families", "links",
-    "penalties", "design", "rows", "model", "solvers.base", "solvers.newton", "solvers.gradient", "solvers",
+    "penalties", "designs.dense", "designs.placement", "designs", "rows", "model", "solvers.base", "solvers.newton", "solvers.gradient", "solvers.lbfgs", "solvers",
     "drivers", "linalg", "irls", "inference", "diagnostics", "checks", "response", "data", "frames", "grammar",
-    "formula", "progress", "problem", "joint", "deferred", "estimate", "resolve", "io", "modelfile", "prediction",
-    "predictive", "summary", "overview", "results", "familycheck", "api", "plot", "files", "demo", "cli",
+    "formula", "progress", "problem", "sketch", "joint", "deferred", "estimate", "resolve", "io", "modelfile", "prediction",
+    "residuals", "predictive", "summary", "overview", "results", "familycheck", "api", "plot", "files", "demo", "cli",
     "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}

@@ -2,6 +2,7 @@
 
 from jglm.solvers.base import Status
 from jglm.solvers.gradient import Gradient
+from jglm.solvers.lbfgs import LBFGS
 from jglm.solvers.newton import Newton
 
-__all__ = ["Gradient", "Newton", "Status"]
+__all__ = ["LBFGS", "Gradient", "Newton", "Status"]

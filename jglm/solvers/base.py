@@ -6,6 +6,8 @@ step, so a solver vmaps.
 
 import enum
 
+import jax.numpy as jnp
+
 
 class Status(enum.IntEnum):
     """How a fit ended."""
@@ -38,3 +40,25 @@ MESSAGES = {
     Status.DIVERGED: "diverged; the step size alpha is too large",
     Status.INTERRUPTED: "interrupted; the best point so far is kept",
 }
+
+
+def accept(state, value, grad, noise):
+    """Whether the trial point of a state (value, slope and length of its step) is taken: by Armijo's rule, or near
+    rounding, where values cannot tell, by the approximate Wolfe rule on gradients (Hager and Zhang 2005)."""
+    finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
+    first = ~jnp.isfinite(state.value)
+    armijo = value <= state.value + 1e-4 * state.length * state.slope
+    ahead = grad @ state.step
+    relative = max(1e-10, 4 * float(jnp.finfo(value.dtype).eps))
+    near = value <= state.value + relative * jnp.abs(state.value) + 4 * jnp.sqrt(noise)
+    wolfe = near & (jnp.abs(ahead) <= 0.9 * jnp.abs(state.slope))
+    return finite & (first | armijo | wolfe)
+
+
+def distance(model, drop, info):
+    """(distance to the optimum in standard errors, sqrt(drop / phi), whether it is at the floor of rounding), for
+    drop = g' H^-1 g."""
+    phi = jnp.ones_like(drop)
+    if model.family.dispersion == "estimated" and not model.family.free:
+        phi = info.chi2 / jnp.maximum(info.count - jnp.size(info.grad), 1)
+    return jnp.sqrt(drop / jnp.maximum(phi, jnp.finfo(drop.dtype).tiny)), drop <= 1e8 * info.noise

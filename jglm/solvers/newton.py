@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jglm._record import record, strong
 from jglm.model import HESSIAN, Query, flatten, unflatten
-from jglm.solvers.base import Status
+from jglm.solvers.base import Status, accept, distance
 
 
 @record
@@ -59,7 +59,7 @@ class Newton:
         step, decrement, floor = self._direction(model, trial, grad, info)
         beginning = jnp.asarray(False) if state.query.blend is None else state.query.blend > 0
         begun = jnp.isfinite(state.value)
-        accept = self._accept(state, value, grad, info.noise) & ~beginning
+        taken = accept(state, value, grad, info.noise) & ~beginning
         # Where a small distance hardly gets smaller, only rounding is left.
         near = (decrement < 1e-5) | floor
         idle = begun & near & (decrement > 0.9 * state.decrement)
@@ -70,9 +70,9 @@ class Newton:
         done = jnp.where((done == Status.RUNNING) & idle, Status.FLOOR, done)
         stuck = jnp.where(begun, jnp.where(state.near, Status.FLOOR, Status.STALLED), Status.INVALID_START)
         exhausted = jnp.where(begun, state.length < 1e-10, state.blend < 1e-6)
-        status = jnp.where(accept, done, jnp.where(exhausted & ~beginning, stuck, Status.RUNNING)).astype(jnp.int32)
+        status = jnp.where(taken, done, jnp.where(exhausted & ~beginning, stuck, Status.RUNNING)).astype(jnp.int32)
 
-        move = accept | beginning
+        move = taken | beginning
         keep = lambda new, old: jnp.where(move, new, old)
         point, step = keep(flat, state.point), keep(step, state.step)
         length = keep(jnp.ones_like(state.length), state.length / 2)
@@ -81,23 +81,11 @@ class Newton:
         target = jnp.where(again, jnp.zeros_like(point), point + length * step)
         ask = None if state.query.blend is None else jnp.where(again, blend, 0.0).astype(blend.dtype)
         return NewtonState(
-            Query(unflatten(target, trial), None, ask), point, jnp.where(accept, value, state.value),
+            Query(unflatten(target, trial), None, ask), point, jnp.where(taken, value, state.value),
             keep(grad, state.grad), step, length, keep(grad @ step, state.slope),
-            jnp.where(accept, decrement, state.decrement), jnp.where(accept, near, state.near),
-            jnp.where(accept & small & (decrement < 1e-5) & (decrement > 1e-8), step, state.late), blend, status,
+            jnp.where(taken, decrement, state.decrement), jnp.where(taken, near, state.near),
+            jnp.where(taken & small & (decrement < 1e-5) & (decrement > 1e-8), step, state.late), blend, status,
         )  # fmt: skip
-
-    def _accept(self, state, value, grad, noise):
-        """Armijo's rule; near rounding, where values cannot tell, the approximate Wolfe rule on gradients (Hager and
-        Zhang 2005)."""
-        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
-        first = ~jnp.isfinite(state.value)
-        armijo = value <= state.value + 1e-4 * state.length * state.slope
-        ahead = grad @ state.step
-        relative = max(1e-10, 4 * float(jnp.finfo(value.dtype).eps))
-        near = value <= state.value + relative * jnp.abs(state.value) + 4 * jnp.sqrt(noise)
-        wolfe = near & (jnp.abs(ahead) <= 0.9 * jnp.abs(state.slope))
-        return finite & (first | armijo | wolfe)
 
     def _direction(self, model, trial, grad, info):
         hess, extra = info.hess, model.curvature(trial)
@@ -109,11 +97,7 @@ class Newton:
             downhill = lambda: -solve_positive(fisher, grad)
             step = jax.lax.cond(jnp.all(jnp.isfinite(step)), lambda: step, downhill)
         drop = jnp.maximum(-(grad @ step), 0.0)
-        phi = jnp.ones_like(drop)
-        if model.family.dispersion == "estimated" and not model.family.free:
-            phi = info.chi2 / jnp.maximum(info.count - jnp.size(grad), 1)
-        floor = drop <= 1e8 * info.noise
-        return step, jnp.sqrt(drop / jnp.maximum(phi, jnp.finfo(grad.dtype).tiny)), floor
+        return step, *distance(model, drop, info)
 
 
 def solve_scaled(hess, rhs):

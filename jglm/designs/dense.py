@@ -1,13 +1,9 @@
-"""Designs: the matrix X behind three operations, so that a solver never asks how it is stored.
-
-matvec(coef)   X coef      (p,) -> (n,),  (p, k) -> (n, k)
-rmatvec(r)     X'r         (n,) -> (p,),  (n, k) -> (p, k)
-gram(w)        X' W X      (n,) -> (p, p)
-"""
+"""A matrix in memory, and one with a column of ones in front that is never written."""
 
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jglm._record import record
@@ -49,6 +45,81 @@ class Dense:
         add = lambda X, w: _dot((X * w[:, None].astype(X.dtype)).T, X).astype(w.dtype)
         zero = jnp.zeros((self.shape[1], self.shape[1]), w.dtype)
         return _over_blocks(add, zero, self.X, w)
+
+    def squares(self, w):
+        """The diagonal of X' diag(w) X, (n,) -> (p,)."""
+        add = lambda X, w: _dot(w.astype(X.dtype), X * X).astype(w.dtype)
+        return _over_blocks(add, jnp.zeros(self.shape[1], w.dtype), self.X, w)
+
+    def times(self, coef):
+        """X coef on the host."""
+        return self.X @ coef
+
+    def take(self, rows):
+        """Those rows."""
+        return Dense(self.X[rows])
+
+    def columns(self, kept):
+        """The columns where `kept`."""
+        return Dense(np.ascontiguousarray(self.X[:, kept]))
+
+    def has_ones(self, on):
+        """Whether a column is 1 in all rows where `on`."""
+        first = self.X[np.argmax(on)]
+        return any(np.all(self.X[on, j] == 1.0) for j in np.flatnonzero(first == 1.0))
+
+    def dense(self):
+        """The matrix, float64."""
+        return np.asarray(self.X, np.float64)
+
+
+@record
+class WithConstant:
+    """A design with a column of ones in front."""
+
+    inner: Any
+
+    @property
+    def shape(self):
+        n, p = self.inner.shape
+        return n, p + 1
+
+    @property
+    def eps(self):
+        return self.inner.eps
+
+    def matvec(self, coef):
+        return self.inner.matvec(coef[1:]) + coef[:1]
+
+    def rmatvec(self, r):
+        return jnp.concatenate([jnp.sum(r, axis=0, keepdims=True), self.inner.rmatvec(r)])
+
+    def gram(self, w):
+        side = self.inner.rmatvec(w)
+        return jnp.block([[jnp.sum(w)[None, None], side[None]], [side[:, None], self.inner.gram(w)]])
+
+    def squares(self, w):
+        return jnp.concatenate([jnp.sum(w)[None], self.inner.squares(w)])
+
+    def times(self, coef):
+        return self.inner.times(coef[1:]) + coef[:1]
+
+    def take(self, rows):
+        return WithConstant(self.inner.take(rows))
+
+    def columns(self, kept):
+        inner = self.inner if np.all(kept[1:]) else self.inner.columns(kept[1:])
+        return WithConstant(inner) if kept[0] else inner
+
+    def has_ones(self, on):
+        return True
+
+    def dense(self):
+        X = self.inner.dense()
+        whole = np.empty((X.shape[0], X.shape[1] + 1))
+        whole[:, 0] = 1.0
+        whole[:, 1:] = X
+        return whole
 
 
 def _dot(a, b):
