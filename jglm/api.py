@@ -96,7 +96,7 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, o
         deviance=found.deviance, pearson_chi2=found.chi2, nobs=prepared.nobs,
         status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver, covariance=covariance,
         weight_kind=weight_kind, has_offset=prepared.has_offset, has_constant=deferred.constant_column(prepared),
-        separated=found.separated, _prepared=prepared, _unscaled=found.unscaled, **kept,
+        separated=found.separated, _prepared=prepared, **kept,
     )  # fmt: skip
 
 

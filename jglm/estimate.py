@@ -1,33 +1,29 @@
 """From checked data to an optimum and its statistics: the one place where solver and inference meet."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, diagnostics, irls, joint, linalg, penalties, sketch
-from jglm.drivers import run_compiled, solve_on_host
+from jglm import checks, diagnostics, joint, linalg, penalties
+from jglm.iterate import by_irls, by_solver
 from jglm.model import Model, Unknowns
-from jglm.problem import Problem, flatten_host
-from jglm.progress import Progress
-from jglm.solvers import Gradient, Newton, Status
+from jglm.problem import Problem
+from jglm.sketch import by_sketch
+from jglm.solvers import Newton, Status
 
-# Above this many elements of X a pass takes long enough for the host loop, which can be watched and interrupted.
-HOST_ELEMENTS = 5e6
 NAMES = ("auto", "irls", "newton", "sketched")
 
 
 @dataclass
 class Estimate:
-    """What estimation found, in NumPy: `coef` with NaN for aliased columns, `kept` columns, `unscaled` covariance of
-    the kept ones (None until wanted), and the sums that statistics are made of."""
+    """What estimation found, in NumPy: `coef` with NaN for aliased columns, `kept` columns, and the
+    sums that statistics are made of."""
 
     model: Model
     coef: np.ndarray
     kept: np.ndarray
-    unscaled: np.ndarray | None
     deviance: float
     chi2: float
     llf: float
@@ -38,20 +34,6 @@ class Estimate:
     separated: list
     at_edge: bool
     nuisance: dict
-
-
-@dataclass
-class Found:
-    """The end of the iterations: flat coefficients, the last step at a small distance, the R factor if there is one,
-    and the free parameters on their free scale."""
-
-    flat: np.ndarray
-    late: np.ndarray
-    R: np.ndarray | None
-    status: Status
-    history: np.ndarray
-    solver: str
-    nuisance: dict = field(default_factory=dict)
 
 
 def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, start, progress):
@@ -134,62 +116,6 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
     return found
 
 
-def by_irls(problem, start, tol, most):
-    """Newton's method on the host; None where it has no valid start."""
-    prepared, model = problem.prepared, problem.model
-    P = problem.penalty_hessian(np.zeros(problem.design.shape[1] * problem.width))
-
-    def look(flat):
-        return problem.derivatives(problem.lin(flat), 0.0 if P is None else 0.5 * flat @ P @ flat)
-
-    def phi_of(view):
-        if model.family.dispersion == "fixed" or view.score.ndim > 1:
-            return 1.0
-        chi2 = np.divide(view.score**2, view.expected, out=np.zeros_like(view.score), where=prepared.weight > 0)
-        return float(np.dot(prepared.weight, chi2)) / max(prepared.nobs - problem.design.shape[1], 1)
-
-    if start is None:
-        lin = problem.start()
-        flat = irls.first_step(problem.X, prepared.weight, lin, prepared.offset, problem.derivatives(lin), P)
-    else:
-        flat = flatten_host(start)
-    end = irls.iterate(problem.X, prepared.weight, flat, look, phi_of, P, tol, most)
-    if end is None:
-        return None
-    return Found(end.flat, end.late, end.R, end.status, np.array(end.history), "irls")
-
-
-def by_sketch(problem, tol, progress):
-    """Newton's method on a sample of the rows, then L-BFGS on all; None where a sample does not tell."""
-    begun = sketch.begin(problem, tol)
-    if begun is None:
-        return None
-    found = by_solver(problem, begun[1], begun[0], progress)
-    found.solver = "sketched"
-    return found
-
-
-def by_solver(problem, solver, start, progress):
-    """A solver of jglm.solvers, in the traced loop or, where it takes longer, in the host loop with a progress bar."""
-    data = problem.data
-    if start is not None and not isinstance(start, Unknowns):
-        start = Unknowns(jnp.asarray(start, jnp.float64), {})
-    quick = np.prod(problem.design.shape) * problem.width <= HOST_ELEMENTS
-    if (progress is None and quick) or isinstance(solver, Gradient):
-        solution = run_compiled(problem.model, data, solver, start)
-    else:
-        bar = None if progress is False else Progress(solver.max_iter, 0.0 if progress else 1.0)
-        try:
-            solution = solve_on_host(problem.model, data, solver, start, bar)
-        finally:
-            if bar is not None:
-                bar.close()
-    solution = jax.tree.map(np.asarray, solution)
-    seen = np.asarray(solution.history)[: int(solution.n_iter)]
-    flat, status = flatten_host(solution.coef), Status(int(solution.status))
-    return Found(flat, np.asarray(solution.late), None, status, seen, type(solver).__name__.lower(), solution.nuisance)
-
-
 def _statistics(problem, found):
     """What a fit is made of. Where free parameters change the density, those of the family at their values."""
     free = problem.model.family.free
@@ -197,18 +123,16 @@ def _statistics(problem, found):
         problem = at_values(problem, found.nuisance)
     model = problem.model
     lin, moved = problem.lin_and_reach(found.flat, found.late)
-    rows, totals = problem.at(lin)
+    totals = problem.totals(lin)
     separated = []
     if found.status.converged and model.penalty is None and found.solver != "gradient" and not free:
         columns = diagnostics.recession(problem, found.late, moved)
         names = np.array(problem.prepared.names, dtype=object)[problem.kept]
         separated = [] if columns is None else names[columns].tolist()
-    unscaled = None if found.R is None else linalg.inverse_from_triangle(found.R)
+    at_edge = not found.status.converged and _at_edge(model.family, np.asarray(problem.at(lin)[0].mu))
     return Estimate(
-        model, problem.whole(found.flat), problem.kept, unscaled,
-        float(totals.deviance), float(totals.chi2), float(totals.llf), found.status, len(found.history), found.history,
-        found.solver, separated, not found.status.converged and _at_edge(model.family, np.asarray(rows.mu)),
-        found.nuisance,
+        model, problem.whole(found.flat), problem.kept, float(totals.deviance), float(totals.chi2), float(totals.llf),
+        found.status, len(found.history), found.history, found.solver, separated, at_edge, found.nuisance,
     )  # fmt: skip
 
 

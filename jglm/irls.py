@@ -1,7 +1,7 @@
 """Newton's method on the host, each step a least-squares problem on sqrt(W) X: for designs of moderate size.
 
-With a canonical link, or expected weights, it is IRLS. It keeps the digits that X'WX squares away, needs nothing
-compiled but the rows themselves, and ends with the factor that the covariance is made of.
+With a canonical link, or expected weights, it is IRLS. It keeps the digits that X'WX squares away, and needs nothing
+compiled but the rows themselves.
 """
 
 from dataclasses import dataclass, field
@@ -28,11 +28,10 @@ class View:
 
 @dataclass
 class Iterate:
-    """Where it ended: flat coefficients, the R factor of sqrt(W) X with expected weights and penalty, the last step
-    taken at a small distance (a large one tells of separation), and the distance to the optimum in standard errors."""
+    """Where it ended: flat coefficients, the last step taken at a small distance (a large one tells of separation), and
+    the distance to the optimum in standard errors."""
 
     flat: np.ndarray
-    R: np.ndarray
     late: np.ndarray
     decrement: float
     status: Status
@@ -106,9 +105,9 @@ def iterate(X, weight, flat, look, phi_of, penalty, tol, most=100):
     here, before, history = look(flat), np.inf, []
     if not np.isfinite(here.objective) or not np.all(np.isfinite(flat)):
         return None
-    status, late, fisher = Status.MAX_ITER, np.zeros_like(flat), None
+    status, late = Status.MAX_ITER, np.zeros_like(flat)
     for _ in range(most):
-        R, projected, fit, fisher = _newton(X, weight, here, penalty, flat)
+        R, projected, fit, expected = _newton(X, weight, here, penalty, flat)
         length, step, phi = np.linalg.norm(projected), linalg.solve_triangle(R, projected), phi_of(here)
         decrement = length / np.sqrt(phi) if phi > 0 else (0.0 if length == 0 else np.inf)
         history.append((here.objective, float(np.max(np.abs(np.dot(R.T, projected))))))
@@ -126,40 +125,36 @@ def iterate(X, weight, flat, look, phi_of, penalty, tol, most=100):
         if small and 1e-8 < decrement < 1e-5:
             late = step
         found = _search(look, flat, step, here, length)
-        if found is None and fisher is None:
+        if found is None and not expected:
             found = _search(look, flat, *_fisher_step(X, weight, here, penalty, flat))
         if found is None:
             near = decrement < 1e-5 or length <= 1e-10 * fit
             status = Status.FLOOR if near else Status.STALLED
             break
         flat, here = found
-        fisher = None
     # One step more costs a pass, and gives digits where the distance is not far below tol, or X nearly collinear.
     enough = decrement <= 1e-3 * tol and linalg.well_conditioned(R, 0.03)
     if status.converged and np.all(np.isfinite(step)) and not enough:
         last = look(flat + step)
         if last.objective <= here.objective + _slack(here):
-            flat, here, fisher = flat + step, last, None
-    if fisher is None:
-        fisher = normal_equations(X, weight, here.score, here.expected, penalty, flat)[0]
-    return Iterate(flat, fisher, late, float(decrement), status, history)
+            flat, here = flat + step, last
+    return Iterate(flat, late, float(decrement), status, history)
 
 
 def _newton(X, weight, here, penalty, flat):
-    """(R, Q'z, fit, R of the expected information or None) of the Newton step: with the observed information where all
+    """(R, Q'z, fit, whether by the expected information) of the Newton step: with the observed information where all
     of it together is positive definite, else row by row the expected one where the observed is not positive."""
     same = here.score.ndim > 1 or np.array_equal(here.observed, here.expected)
     if same:
-        found = normal_equations(X, weight, here.score, here.expected, penalty, flat)
-        return *found, found[0]
+        return *normal_equations(X, weight, here.score, here.expected, penalty, flat), True
     if np.any(here.observed[weight > 0] <= 0):
         H = linalg.gram(X, weight * here.observed)
         whole = linalg.triangle_of(H if penalty is None else H + penalty)
         if linalg.well_conditioned(whole):
             g = gradient(X, weight, here.score, penalty, flat)
-            return whole, -np.linalg.solve(whole.T, g), np.sqrt(max(flat @ H @ flat, 0.0)), None
+            return whole, -np.linalg.solve(whole.T, g), np.sqrt(max(flat @ H @ flat, 0.0)), False
     bend = np.where(here.observed > 0, here.observed, here.expected)
-    return *normal_equations(X, weight, here.score, bend, penalty, flat), None
+    return *normal_equations(X, weight, here.score, bend, penalty, flat), False
 
 
 def _fisher_step(X, weight, here, penalty, flat):

@@ -54,10 +54,6 @@ class Model:
         """Columns of lin, None for a scalar family."""
         return self.link.width(self.family)
 
-    def with_penalty(self, penalty):
-        """The same with another penalty."""
-        return Model(self.family, self.link, penalty)
-
     def penalized(self, value, grad, unknowns):
         """The objective and its gradient: sums over rows plus the penalty."""
         if self.penalty is None:
@@ -156,13 +152,23 @@ def evaluate(model, data, query, asks=HESSIAN):
     if asks == VALUE:
         value = jnp.sum(w * jax.vmap(lambda t, v: rows.row(model, t, v, False))(t, lin))
         return Info(value, None, None, None, None, None, None)
+    total = lambda loss: jnp.where(jnp.all(rows.in_domain(model, lin)), jnp.sum(w * loss), jnp.nan)
+    own = mask(on, lin - data.offset, 0.0)
+
+    def chi2():
+        if model.family.dispersion != "estimated" or lin.ndim > 1:
+            return jnp.zeros((), coef.dtype)
+        return jnp.sum(w * jax.vmap(lambda t, v: rows.pearson(model, t, v))(t, lin))
+
+    if asks == GRADIENT and query.blend is None:
+        loss, score, turn = rows.scores(model, t, lin, own)
+        value, grad = total(loss), jnp.ravel(data.X.rmatvec(scale(w, score)).T)
+        noise = data.X.eps**2 * jnp.sum(scale(w, jnp.abs(own * turn)))
+        return Info(value, grad, None, None, chi2(), noise, jnp.sum(on))
     loss, score, observed, expected = jax.vmap(lambda t, v: rows.row(model, t, v))(t, lin)
-    inside = rows.in_domain(model, lin)
-    value = jnp.where(jnp.all(inside), jnp.sum(w * loss), jnp.nan)
     beginning = jnp.asarray(False) if query.blend is None else query.blend > 0
     bend = jnp.where((observed > 0) & ~beginning, observed, expected) if score.ndim == 1 else expected
     times = lambda v: bend * v if v.ndim == 1 else jnp.einsum("nij,nj->ni", bend, v)
-    own = mask(on, lin - data.offset, 0.0)
     if query.blend is not None:
         score = jnp.where(beginning, score - times(own), score)
     grad = jnp.ravel(data.X.rmatvec(scale(w, score)).T)
@@ -172,11 +178,8 @@ def evaluate(model, data, query, asks=HESSIAN):
     elif asks == PRODUCT:
         along = data.X.matvec(unflatten(query.direction, query.point).coef)
         hv = jnp.ravel(data.X.rmatvec(scale(w, times(along))).T)
-    estimated = model.family.dispersion == "estimated" and score.ndim == 1
-    pearson = jax.vmap(lambda t, v: rows.pearson(model, t, v))
-    chi2 = jnp.sum(w * pearson(t, lin)) if estimated else jnp.zeros((), coef.dtype)
     noise = data.X.eps**2 * jnp.sum(scale(w, own * times(own)))
-    return Info(value, grad, hess, hv, chi2, noise, jnp.sum(on))
+    return Info(total(loss), grad, hess, hv, chi2(), noise, jnp.sum(on))
 
 
 def rows_of(model, data, query, t, w):

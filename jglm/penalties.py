@@ -21,10 +21,6 @@ class Ridge:
     weights: Any
     scale: str
 
-    def scaled(self, factor):
-        """The penalty times a number."""
-        return dataclasses.replace(self, strength=self.strength * factor)
-
     def value(self, coef):
         """The penalty at coef (p,) or (p, k)."""
         weights = jnp.asarray(self.weights, coef.dtype)
@@ -54,6 +50,11 @@ def bind(penalty, columns, intercept, total_weight):
     strength = penalty.strength * total_weight if penalty.scale == "mean" else penalty.strength
     weights = np.concatenate([np.zeros(intercept), weights])
     return dataclasses.replace(penalty, strength=strength, weights=weights, scale="sum")
+
+
+def scaled(penalty, factor):
+    """The penalty times a number."""
+    return dataclasses.replace(penalty, strength=penalty.strength * factor)
 
 
 def _strength(name, s):

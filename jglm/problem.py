@@ -1,5 +1,6 @@
 """A checked data set seen through a model: its rows at any coefficients, for the host side of a fit."""
 
+import dataclasses
 from functools import cached_property
 
 import jax
@@ -8,11 +9,12 @@ import numpy as np
 
 from jglm import irls
 from jglm.designs import gram_blocks, place
-from jglm.model import Data, Unknowns
+from jglm.model import Data, Model, Unknowns
 from jglm.rows import describe, row_derivatives, start_of_rows
 
 describe_compiled = jax.jit(describe)
 _start_compiled = jax.jit(start_of_rows)
+_totals_compiled = jax.jit(lambda *given: describe(*given)[1])
 _squares_compiled = jax.jit(lambda design, w: design.squares(w))
 _gram_compiled = jax.jit(lambda design, w: design.gram(w))
 _blocks_compiled = jax.jit(gram_blocks)
@@ -57,6 +59,14 @@ class Problem:
         rest = place((p.y[part], p.weight[part], p.offset[part], p.size[part], parts))
         return Data(place(design, self.dtype), *rest)
 
+    def part(self, rows, penalty):
+        """Some rows as a problem of their own, with another penalty."""
+        p, model = self.prepared, self.model
+        taken = {k: getattr(p, k)[rows] for k in ("y", "weight", "size", "power", "offset")}
+        part = dataclasses.replace(p, design=self.design.take(rows), nobs=float(len(rows)), **taken)
+        kept = np.ones(self.design.shape[1], bool)
+        return Problem(Model(model.family, model.link, penalty), part, kept, self.dtype)
+
     def with_model(self, model):
         """The same data seen through another model."""
         other = object.__new__(Problem)
@@ -84,6 +94,11 @@ class Problem:
         """(Rows, Totals) at a linear predictor."""
         p = self.prepared
         return describe_compiled(self.model, p.y, lin, p.weight, p.size, p.power, self.count, self.values)
+
+    def totals(self, lin):
+        """Totals alone, without keeping what each row looks like."""
+        p = self.prepared
+        return _totals_compiled(self.model, p.y, lin, p.weight, p.size, p.power, self.count, self.values)
 
     def lin(self, flat):
         """The linear predictor at flat coefficients, offset included."""

@@ -27,6 +27,13 @@ def row(model, t, lin, derivatives=True) -> Any:
     return value, score, observed, expected
 
 
+def scores(model, t, lin, along):
+    """(loss, score, second derivative times `along`) of all rows: a gradient takes no k x k matrices."""
+    loss = lambda v: jax.vmap(lambda t, v: row(model, t, v, False))(t, v)
+    score, turn = jax.jvp(jax.grad(lambda v: jnp.sum(loss(v))), (lin,), (along,))
+    return loss(lin), score, turn
+
+
 def pearson(model, t, lin):
     """Pearson's contribution (t - mu)^2 / a'' of one row of a scalar family."""
     eta = model.link.eta(model.family, lin)

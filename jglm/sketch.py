@@ -2,21 +2,66 @@
 
 The Hessian of a sample of m rows is that of all up to a share of about sqrt(p / m), so each pass over all rows, which
 asks for the gradient only, gains about a digit; the sample's own optimum is where they begin (Erdogdu and Montanari
-2015 sketch Newton's method so; the gradient alone decides where it ends).
+2015 sketch Newton's method so). The gradient alone decides where the fit ends.
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jglm.drivers import run_compiled
-from jglm.model import Query, Unknowns, evaluate
-from jglm.solvers import LBFGS, Newton, Status
+from jglm import linalg
+from jglm.iterate import by_irls, by_solver
+from jglm.model import HESSIAN, Query, Unknowns
+from jglm.passes import HostPass
+from jglm.penalties import scaled
+from jglm.solvers import LBFGS
 from jglm.solvers.lbfgs import metric_of
 
 FIRST, LEAST, MOST = 20, 40, 640  # rows of the samples, per column of the design
 SHARE = 8  # the sample is at most one of this many rows where that is enough
 ENOUGH = 4  # and no more than one of this many in any case
 SEED = 0
+
+
+def by_sketch(problem, tol, progress):
+    """The fit as `Found`; None where a sample does not tell enough, as for rare events."""
+    p = problem.design.shape[1]
+    on = np.flatnonzero(problem.prepared.weight > 0)
+    sizes = sample_sizes(len(on), p, problem.width)
+    if sizes is None:
+        return None
+    chosen = np.random.default_rng(SEED).choice(on, sizes[1], replace=False)
+    share = sizes[1] / len(on)
+    # What is added to the objective of all rows counts for less in that of a sample.
+    penalty = None if problem.model.penalty is None else scaled(problem.model.penalty, share)
+    first, second = (problem.part(np.sort(chosen[:m]), penalty) for m in sizes)
+    begun = by_irls(first, None, 1e-2, 30) if problem.width == 1 else _from_null(second)
+    if begun is None or not begun.status.converged:
+        return None
+    hess = HostPass(second)(Query(Unknowns(first.shape(begun.flat), {})), HESSIAN).hess
+    P = second.penalty_hessian(begun.flat)
+    metric = _metric_compiled(hess if P is None else hess + P)
+    if problem.width == 1 and sizes[0] < sizes[1]:
+        begun = by_solver(second, LBFGS(metric, 0.1, 20), first.shape(begun.flat), False)
+        if not begun.status.converged:
+            return None
+    found = by_solver(problem, LBFGS(metric.times(1 / share), tol), first.shape(begun.flat), progress)
+    found.solver = "sketched"
+    return found
+
+
+def _from_null(problem):
+    """The fit of a sample with several columns of lin, about the Hessian at 0: that is one p x p matrix, times the mean
+    curvature of the rows. None where 0 is no valid start."""
+    width, n_columns = problem.width, problem.design.shape[1]
+    view = problem.derivatives(problem.prepared.offset)
+    if not np.isfinite(view.objective):
+        return None
+    w = problem.prepared.weight
+    mean = np.tensordot(w, view.expected, 1) / np.sum(w)
+    hess, P = np.kron(mean, linalg.gram(problem.X, w)), problem.penalty_hessian(np.zeros(n_columns * width))
+    metric = _metric_compiled(hess if P is None else hess + P)
+    return by_solver(problem, LBFGS(metric, 0.1, 100), np.zeros((n_columns, width)), False)
 
 
 def sample_sizes(n, p, k):
@@ -27,47 +72,4 @@ def sample_sizes(n, p, k):
     return (first, second) if second <= n // ENOUGH else None
 
 
-def draw(weight, sizes):
-    """Two random samples of rows of positive weight, the first part of the second, each in order."""
-    on = np.flatnonzero(weight > 0)
-    if len(on) < sizes[1]:
-        return None
-    chosen = np.random.default_rng(SEED).choice(on, sizes[1], replace=False, shuffle=True)
-    return np.sort(chosen[: sizes[0]]), np.sort(chosen)
-
-
-def begin(problem, tol):
-    """(Unknowns to begin at, LBFGS for all rows) from the samples; None where they do not tell, as for rare events."""
-    sizes = sample_sizes(*problem.design.shape, problem.width)
-    samples = None if sizes is None else draw(problem.prepared.weight, sizes)
-    if samples is None:
-        return None
-    model, p = problem.model, problem.prepared
-    first, second = (problem.rows(rows) for rows in samples)
-    # What is added to the objective of all rows counts for less in that of a sample.
-    share = float(np.sum(p.weight[samples[1]]) / np.sum(p.weight))
-    penalized = model if model.penalty is None else model.with_penalty(model.penalty.scaled(share))
-    found = run_compiled(penalized, first, Newton(1e-2, 30), None)
-    if not _usable(found):
-        return None
-    point = Unknowns(found.coef, found.nuisance)
-    metric = _metric_compiled(model, second, point, 1 / share)
-    if sizes[0] < sizes[1]:
-        near = run_compiled(penalized, second, LBFGS(metric.times(share), 0.1, 20), point)
-        if not _usable(near):
-            return None
-        point = Unknowns(near.coef, near.nuisance)
-    return point, LBFGS(metric, tol)
-
-
-def _usable(found):
-    return Status(int(found.status)).converged and bool(np.all(np.isfinite(np.asarray(found.coef))))
-
-
-def _metric(model, data, point, times):
-    hess = times * evaluate(model, data, Query(point), "hessian").hess
-    extra = model.curvature(point)
-    return metric_of(hess if extra is None else hess + extra)
-
-
-_metric_compiled = jax.jit(_metric)
+_metric_compiled = jax.jit(lambda hess: metric_of(jnp.asarray(hess)))

@@ -5,8 +5,8 @@ rmatvec(r)     X'r           (n,) -> (p,),  (n, k) -> (p, k)
 gram(w)        X' diag(w) X  (n,) -> (p, p)
 squares(w)     its diagonal  (n,) -> (p,)
 
-These are traced. On the host a design holds NumPy arrays; there `times(coef)` is X coef, `take(rows)` and
-`columns(kept)` give a part of it, and `dense()` the matrix. `place` puts it where the solver runs.
+These are traced. On the host a design holds NumPy arrays; there `times(coef)` is X coef and `rtimes(r)` X'r,
+`take(rows)` and `columns(kept)` give a part of it, and `dense()` the matrix. `place` puts it where the solver runs.
 """
 
 from jglm.designs.dense import Dense, WithConstant, cross, gram_blocks

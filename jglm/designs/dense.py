@@ -55,6 +55,10 @@ class Dense:
         """X coef on the host."""
         return self.X @ coef
 
+    def rtimes(self, r):
+        """X'r on the host."""
+        return (r.T @ self.X).T
+
     def take(self, rows):
         """Those rows."""
         return Dense(self.X[rows])
@@ -103,6 +107,9 @@ class WithConstant:
 
     def times(self, coef):
         return self.inner.times(coef[1:]) + coef[:1]
+
+    def rtimes(self, r):
+        return np.concatenate([np.sum(r, axis=0, keepdims=True), self.inner.rtimes(r)])
 
     def take(self, rows):
         return WithConstant(self.inner.take(rows))

@@ -1,0 +1,84 @@
+"""How the iterations run: on the host for small designs, in a traced loop, or in a host loop that can be watched."""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jglm import irls
+from jglm.drivers import run_compiled, solve_on_host
+from jglm.model import GRADIENT, Unknowns
+from jglm.passes import HostPass
+from jglm.problem import flatten_host
+from jglm.progress import Progress
+from jglm.solvers import Gradient, Status
+
+# Above this many elements of X a pass takes long enough for the host loop, which can be watched and interrupted.
+HOST_ELEMENTS = 5e6
+
+
+@dataclass
+class Found:
+    """The end of the iterations: flat coefficients, the last step at a small distance, and the free parameters on their
+    free scale."""
+
+    flat: np.ndarray
+    late: np.ndarray
+    status: Status
+    history: np.ndarray
+    solver: str
+    nuisance: dict = field(default_factory=dict)
+
+
+def by_irls(problem, start, tol, most):
+    """Newton's method on the host; None where it has no valid start."""
+    prepared, model = problem.prepared, problem.model
+    P = problem.penalty_hessian(np.zeros(problem.design.shape[1] * problem.width))
+
+    def look(flat):
+        return problem.derivatives(problem.lin(flat), 0.0 if P is None else 0.5 * flat @ P @ flat)
+
+    def phi_of(view):
+        if model.family.dispersion == "fixed" or view.score.ndim > 1:
+            return 1.0
+        chi2 = np.divide(view.score**2, view.expected, out=np.zeros_like(view.score), where=prepared.weight > 0)
+        return float(np.dot(prepared.weight, chi2)) / max(prepared.nobs - problem.design.shape[1], 1)
+
+    if start is None:
+        lin = problem.start()
+        flat = irls.first_step(problem.X, prepared.weight, lin, prepared.offset, problem.derivatives(lin), P)
+    else:
+        flat = flatten_host(start)
+    end = irls.iterate(problem.X, prepared.weight, flat, look, phi_of, P, tol, most)
+    if end is None:
+        return None
+    return Found(end.flat, end.late, end.status, np.array(end.history), "irls")
+
+
+def by_solver(problem, solver, start, progress):
+    """A solver of jglm.solvers, in the traced loop or, where it takes longer, in the host loop with a progress bar."""
+    if start is not None and not isinstance(start, Unknowns):
+        start = Unknowns(jnp.asarray(start, jnp.float64), {})
+    look = host_pass(problem) if solver.asks == GRADIENT and start is not None else None
+    quick = np.prod(problem.design.shape) * problem.width <= HOST_ELEMENTS
+    if (progress is None and quick and look is None) or isinstance(solver, Gradient):
+        solution = run_compiled(problem.model, problem.data, solver, start)
+    else:
+        bar = None if progress is False else Progress(solver.max_iter, 0.0 if progress else 1.0)
+        data = None if look else problem.data
+        try:
+            solution = solve_on_host(problem.model, data, solver, start, bar, look)
+        finally:
+            if bar is not None:
+                bar.close()
+    solution = jax.tree.map(np.asarray, solution)
+    seen = np.asarray(solution.history)[: int(solution.n_iter)]
+    flat, status = flatten_host(solution.coef), Status(int(solution.status))
+    return Found(flat, np.asarray(solution.late), status, seen, type(solver).__name__.lower(), solution.nuisance)
+
+
+def host_pass(problem):
+    """Passes over a design that lies in the host's memory, None where there is a device for them."""
+    here = jax.default_backend() == "cpu" and problem.dtype == "float64" and not problem.model.family.free
+    return HostPass(problem) if here else None
