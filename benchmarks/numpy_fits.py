@@ -57,10 +57,10 @@ def information(X, V):
     return np.block([[X.T @ (V[:, i, j, None] * X) for j in range(k)] for i in range(k)])
 
 
-def irls(problem, target, most=50):
-    """Newton steps with the expected information from zeros; plain, so without a line search."""
+def irls(problem, target, most=50, start=None):
+    """Newton steps with the expected information from zeros or `start`; plain, so without a line search."""
     family, X = objective.FAMILIES[problem.family], objective.design(problem)
-    coef = np.zeros(objective.coef_shape(problem))
+    coef = np.zeros(objective.coef_shape(problem)) if start is None else np.asarray(start, np.float64)
     for i in range(most):
         lin = objective.predictor(problem, X, coef)
         gradient = X.T @ family.slope(problem.y, lin)

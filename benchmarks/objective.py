@@ -53,13 +53,18 @@ FAMILIES = {
     "bernoulli": Family(lambda y, lin: np.logaddexp(0, lin) - y * lin, lambda y, lin: expit(lin) - y),
     "poisson": Family(lambda y, lin: np.exp(lin) - y * lin, lambda y, lin: np.exp(lin) - y),
     "gamma": Family(lambda y, lin: y * np.exp(-lin) + lin, lambda y, lin: 1 - y * np.exp(-lin)),
+    # of power 1.5 with the log link: variance mu^1.5, loss 2 y / sqrt(mu) + 2 sqrt(mu).
+    "tweedie": Family(
+        lambda y, lin: 2 * y * np.exp(-lin / 2) + 2 * np.exp(lin / 2),
+        lambda y, lin: np.exp(lin / 2) - y * np.exp(-lin / 2),
+    ),
     "softmax": Family(_softmax_loss, lambda y, lin: softmax(lin)[:, 1:] - one_hot(y, lin.shape[1])),
 }
 
 
 def design(problem):
-    """(n, p + 1): X with a column of ones before it."""
-    return np.column_stack([np.ones(problem.n), problem.X])
+    """(n, p + 1): X with a column of ones before it, where there is an intercept."""
+    return np.column_stack([np.ones(problem.n), problem.X]) if problem.intercept else np.asarray(problem.X, np.float64)
 
 
 def predictor(problem, X, coef):
@@ -68,16 +73,39 @@ def predictor(problem, X, coef):
 
 
 def coef_shape(problem):
-    """(p + 1,), or (p + 1, classes - 1) relative to class 0."""
-    return (problem.p + 1,) if problem.family != "softmax" else (problem.p + 1, problem.classes - 1)
+    """(p + 1,), or (p + 1, classes - 1) relative to class 0; a row less without intercept."""
+    rows = problem.p + problem.intercept
+    return (rows,) if problem.family != "softmax" else (rows, problem.classes - 1)
+
+
+def parts(problem):
+    """The rows in parts of 2^26 numbers, so that the judge needs little memory: (slice, X in float64)."""
+    dense = isinstance(problem.X, np.ndarray)
+    count = max(2**26 // problem.p, 1) if dense else problem.n
+    for first in range(0, problem.n, count):
+        rows = slice(first, min(first + count, problem.n))
+        yield rows, np.asarray(problem.X[rows], np.float64) if dense else problem.X
 
 
 def judge(problem, coef):
-    """(mean negative log-likelihood, max |gradient| / n) at coefficients whose first row is the intercept."""
+    """(mean negative log-likelihood, max |gradient| / n) at coefficients whose first row is the intercept.
+
+    With weights, sums are weighted and n is the sum of the weights; a ridge penalty is part of both.
+    """
     coef = np.asarray(coef, np.float64)
     if coef.shape != coef_shape(problem):
         raise ValueError(f"coefficients of shape {coef.shape}; {problem.name} needs {coef_shape(problem)}")
-    family, X = FAMILIES[problem.family], design(problem)
-    lin = predictor(problem, X, coef)
-    gradient = X.T @ family.slope(problem.y, lin) / problem.n
-    return float(np.mean(family.loss(problem.y, lin))), float(np.max(np.abs(gradient)))
+    family, constant, slopes = FAMILIES[problem.family], int(problem.intercept), coef[int(problem.intercept) :]
+    weights = np.ones(problem.n) if problem.weights is None else problem.weights
+    offset, total, loss, gradient = problem.offset, np.sum(weights), 0.0, np.zeros_like(coef)
+    for rows, X in parts(problem):
+        lin = X @ slopes + (coef[0] if constant else 0.0)
+        lin = lin if offset is None else lin + offset[rows]
+        y, w = problem.y[rows], weights[rows]
+        loss += np.sum(w * family.loss(y, lin))
+        slope = (w * family.slope(y, lin).T).T
+        gradient[constant:] += X.T @ slope
+        gradient[:constant] += np.sum(slope, axis=0)
+    gradient[constant:] += total * problem.alpha * slopes
+    value = loss / total + problem.alpha / 2 * np.sum(slopes**2)
+    return float(value), float(np.max(np.abs(gradient)) / total)

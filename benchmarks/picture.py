@@ -1,7 +1,7 @@
 """Records as a picture: the warm time of every library, a panel per problem, on one logarithmic axis."""
 
-from benchmarks.record import ENOUGH
-from benchmarks.table import by_problem, seconds
+from benchmarks.record import ENOUGH, seconds
+from benchmarks.table import by_problem
 
 OWN, OTHER, EARLY = "#0b6e99", "#5f6670", "#c8401a"
 ACROSS = 3  # panels side by side
@@ -13,23 +13,29 @@ def draw(name, records, path):
     from matplotlib.figure import Figure
 
     groups = by_problem(records)
-    labels = list(dict.fromkeys(r.label for r in records))
     across = min(ACROSS, len(groups))
-    down = -(-len(groups) // across)
-    figure = Figure(figsize=(1.6 + 3.6 * across, 1.1 + (0.8 + 0.3 * len(labels)) * down), dpi=150, layout="constrained")
-    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
+    # Where the same libraries fitted every problem their names stand once, at the left.
+    same = len({tuple(r.label for r in group) for group in groups.values()}) == 1
+    counts = [len(group) for group in groups.values()]
+    rows = [max(counts[i : i + across]) for i in range(0, len(counts), across)]
+    wide = 1.6 + 3.6 * across if same else 5.2 * across
+    heights = [0.8 + 0.3 * row for row in rows]
+    figure = Figure(figsize=(wide, 1.1 + sum(heights)), dpi=150, layout="constrained")
+    panels = figure.subplots(
+        len(rows), across, squeeze=False, sharex=True, sharey=same, gridspec_kw=dict(height_ratios=heights)
+    ).ravel()
     for panel, group in zip(panels, groups.values(), strict=False):
-        fill(panel, group, labels)
+        fill(panel, group)
+        panel.set_ylim(len(group) - 0.4, -0.6)
     for panel in panels[len(groups) :]:
         panel.set_visible(False)
     frame(figure, panels[: len(groups)], name, records)
     figure.savefig(path, metadata={"Software": None})
 
 
-def fill(panel, records, labels):
+def fill(panel, records):
     """The marks of one problem: a dot per library, a cross where it stopped early."""
-    for record in records:
-        at = labels.index(record.label)
+    for at, record in enumerate(records):
         if not record.measured:
             said = "left out" if record.left_out is not None else "failed"
             panel.text(0.03, at, said, transform=panel.get_yaxis_transform(), va="center", fontsize=8, color=OTHER)
@@ -43,7 +49,7 @@ def fill(panel, records, labels):
             bbox=dict(facecolor="white", edgecolor="none", pad=0.6),
         )  # fmt: skip
     panel.set_title(records[0].title, fontsize=10, loc="left")
-    panel.set_yticks(range(len(labels)), labels, fontsize=9)
+    panel.set_yticks(range(len(records)), [r.label for r in records], fontsize=9)
     panel.grid(axis="x", color="#dddddd", lw=0.7)
     panel.set_axisbelow(True)
     panel.spines[["top", "right", "left"]].set_visible(False)
@@ -57,7 +63,6 @@ def frame(figure, panels, name, records):
     ends = [r.warm_seconds * (200 if r.stopped_early else 12) for r in records if r.measured] or [1.0]
     panels[0].set_xscale("log")
     panels[0].set_xlim(min(times) / 2, max(ends))
-    panels[0].set_ylim(len({r.label for r in records}) - 0.4, -0.6)
     for panel in panels:
         panel.xaxis.set_major_formatter(lambda value, _: plain(value))
         panel.xaxis.set_minor_formatter(lambda value, _: "")

@@ -6,6 +6,7 @@ a multiple of the identity and a plain gradient step is as good as Newton's.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,13 @@ import numpy as np
 class Problem:
     """Data to fit, an intercept and p columns: the mean of y is the inverse link of X coef + offset.
 
-    X (n, p) has no column of ones, every rival adds its own; y (n,), for "softmax" labels 0 .. classes - 1 of which 0
-    is the reference; the offset is log(exposure), 0 where exposure is None.
+    X (n, p) has no column of ones, every rival adds its own unless `intercept` is False; y (n,), for "softmax" labels
+    0 .. classes - 1 of which 0 is the reference; the offset is log(exposure), 0 where exposure is None. The objective
+    is the mean of the losses with `weights`, plus alpha / 2 |coef|^2.
+
+    frame: a pandas table whose categorical columns are the factors, beside "y" and "exposure" or "weight"; rivals fit
+    it, and X is what becomes of its factors, a column for each level but the first. summary: a fit is done when
+    standard errors and tests stand in a text.
     """
 
     name: str
@@ -25,6 +31,11 @@ class Problem:
     y: np.ndarray
     exposure: np.ndarray | None = None
     classes: int = 2
+    weights: np.ndarray | None = None
+    alpha: float = 0.0
+    intercept: bool = True
+    frame: Any = None
+    summary: bool = False
 
     @property
     def n(self):
@@ -38,29 +49,60 @@ class Problem:
     def offset(self):
         return None if self.exposure is None else np.log(self.exposure)
 
+    @property
+    def factors(self):
+        """Names of the frame's factors, in the order of the columns of X."""
+        return [name for name in self.frame if name not in ("y", "exposure", "weight")]
+
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a problem before its data are made; `traits` are what a rival may be unable to do."""
+    """What is known of a problem before its data are made; `traits` are what a rival may be unable to do.
+
+    rows: how many `build` is asked for, divided by the command's --shrink but no fewer than `least`; None where the
+    size is fixed. needs_data: it reads files, and is built as build(rows, folder).
+    """
 
     name: str
     family: str
     title: str
-    make: Callable[[], Problem]
+    build: Callable
     traits: frozenset
+    rows: int | None = None
+    least: int = 0
+    needs_data: bool = False
+
+    def size(self, shrink):
+        return max(self.rows // shrink, self.least)
+
+    def titled(self, shrink):
+        return self.title if self.rows is None else self.title.format(rows=f"{self.size(shrink):,}")
+
+    def make(self, shrink=1, folder=None):
+        """The Problem, the same numbers every time."""
+        given = () if self.rows is None else (self.size(shrink),)
+        return self.build(*given, *((folder,) if self.needs_data else ()))
 
 
 ENTRIES: dict[str, Entry] = {}
 
 
-def problem(family, title, traits=()):
+def problem(family, title, traits=(), **known):
     """Enter a function into ENTRIES, under its own name."""
 
-    def enter(make):
-        ENTRIES[make.__name__] = Entry(make.__name__, family, title, make, frozenset(traits))
-        return make
+    def enter(build):
+        ENTRIES[build.__name__] = Entry(build.__name__, family, title, build, frozenset(traits), **known)
+        return build
 
     return enter
+
+
+def find(name):
+    """The entry of that name; "bernoulli_1000x20" is one of that size, which is in no list."""
+    if name in ENTRIES:
+        return ENTRIES[name]
+    n, p = (int(part) for part in name.removeprefix("bernoulli_").split("x"))
+    return Entry(name, "bernoulli", f"Bernoulli, {n:,} x {p}", lambda: bernoulli(name, 8, n, p), frozenset())
 
 
 def columns(rng, n, p):
@@ -136,15 +178,3 @@ def softmax_10k_10():
     # The largest of lin + Gumbel noise is a draw from the softmax of lin.
     y = np.argmax(lin + rng.gumbel(size=lin.shape), axis=1)
     return Problem("softmax_10k_10", "softmax", "logit", X, y, classes=3)
-
-
-SUITES = {
-    "small": (
-        "bernoulli_1k_10",
-        "gaussian_20k_20",
-        "bernoulli_20k_20",
-        "poisson_20k_20",
-        "gamma_20k_10",
-        "softmax_10k_10",
-    ),
-}

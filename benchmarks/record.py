@@ -2,18 +2,19 @@
 
 import datetime
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ENOUGH = 1e-7  # a fit whose max |gradient| / n is above this is marked "stopped early"
-LIMIT = 300.0  # seconds for one process
+LIMIT = 900.0  # seconds for one process
+CACHE = "JAX_COMPILATION_CACHE_DIR"  # XLA's results on disk; jglm has no cache of its own yet
 POOLS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")
 PLAIN = ("numpy", "scipy")  # packages that stand under all the others
 
@@ -24,7 +25,9 @@ class Record:
 
     cold: the first fit of a fresh process, imports apart; warm: the median of `warm_runs` in that process;
     objective: mean negative log-likelihood at dispersion 1 without terms of y alone; gradient: max |gradient| / n, both
-    by benchmarks.objective; increase_mb: the rise of the peak over what imports and data took;
+    by benchmarks.objective; peak_mb: the most memory while it fitted, increase_mb: its rise over imports and data;
+    compile: cold - warm; new_process: import + cold; compilation_cache: "none", or one that was "empty" or "warm" when
+    the process began; difference: the largest one of a float32 fit's coefficients from those of a float64 fit;
     left_out, error: why there are no figures; load: how many processes wanted a core in the minute before all runs.
     """
 
@@ -41,8 +44,12 @@ class Record:
     cold_seconds: float | None = None
     warm_seconds: float | None = None
     warm_runs: list | None = None
+    compile_seconds: float | None = None
+    new_process_seconds: float | None = None
+    compilation_cache: str = "none"
     objective: float | None = None
     gradient: float | None = None
+    difference: float | None = None
     iterations: int | None = None
     peak_mb: float | None = None
     increase_mb: float | None = None
@@ -76,6 +83,15 @@ class Record:
         return Record(**{k: v for k, v in json.loads(line).items() if k in known})
 
 
+def seconds(value):
+    """A time with three significant digits in a unit that suits it."""
+    if value is None:
+        return "–"
+    number, unit = (value, "s") if value >= 0.9995 else (value * 1e3, "ms")
+    digits = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{number:.{digits}f} {unit}"
+
+
 # ---------------------------------------------------------------------------- where it ran
 def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -101,63 +117,89 @@ def version(package):
         return "?"
 
 
-def missing(rival):
-    """The first module of a rival that is not installed, or None."""
-    needed = [text.partition(":")[0].partition(".")[0] for text in rival.imports]
-    needed += [name for name in rival.packages if name.isidentifier()]
-    return next((name for name in needed if importlib.util.find_spec(name) is None), None)
-
-
 def load_average():
     """Of the last minute: how busy others keep the machine, if asked before the first run."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
-def blank(entry, rival, threads, load):
+def blank(entry, rival, settings):
     """The record of a rival on a problem before any figure is known."""
     packages = dict.fromkeys((*rival.packages, *PLAIN))
     return Record(
-        entry.name, entry.title, entry.family, rival.name, rival.label, version(rival.packages[0]), threads=threads,
-        date=datetime.date.today().isoformat(), cpu=cpu_model(), cores=cores(), load=load,
-        system=platform.system(), python=platform.python_version(),
-        packages={name: version(name) for name in packages if version(name) != "?"},
+        entry.name, entry.titled(settings.shrink), entry.family, rival.name, rival.label, version(rival.packages[0]),
+        compilation_cache=rival.cache, threads=settings.threads, date=datetime.date.today().isoformat(),
+        cpu=cpu_model(), cores=cores(), load=settings.load, system=platform.system(),
+        python=platform.python_version(), packages={k: version(k) for k in packages if version(k) != "?"},
     )  # fmt: skip
 
 
 # ---------------------------------------------------------------------------- taking it
-def environment(threads, platforms):
-    """The same number of threads for every library, the device of JAX, and no compilation cache from earlier runs."""
-    env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    return env | {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS} | {"JAX_PLATFORMS": platforms}
+@dataclass(frozen=True)
+class Settings:
+    """How fits are taken: threads of each, warm fits, seconds for a process, the divisor of the rows, folders."""
+
+    repeat: int = 5
+    threads: int = 1
+    load: float | None = None
+    platforms: str = "cpu"
+    limit: float = LIMIT
+    shrink: int = 1
+    data: str | None = None
 
 
-def take(entry, rival, *, repeat, threads, load=None, platforms="cpu"):
+def environment(threads, platforms, cache=None):
+    """The same number of threads for every library, the device of JAX, and no compilation cache but `cache`."""
+    env = {k: v for k, v in os.environ.items() if k != CACHE}
+    env |= {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS} | {"JAX_PLATFORMS": platforms}
+    if cache is None:
+        return env
+    # By default JAX keeps only what took a second to compile.
+    return env | {CACHE: cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+
+
+def take(entry, rival, settings, python=sys.executable):
     """Fit in a process of its own and return the Record; what goes wrong there ends up in its `error`."""
-    record = blank(entry, rival, threads, load)
+    record = blank(entry, rival, settings)
     record.left_out = rival.reason_to_skip(entry)
     if record.left_out is not None:
         return record
-    job = dict(problem=entry.name, library=rival.name, imports=rival.imports, repeat=repeat, threads=threads)
-    command = [sys.executable, "-m", "benchmarks.worker", json.dumps(job)]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment(threads, platforms), capture_output=True, text=True, timeout=LIMIT
-        )
-    except subprocess.TimeoutExpired:
-        record.error = f"not done after {LIMIT:.0f} s"
-        return record
-    if done.returncode != 0:
-        record.error = (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
-        return record
-    for name, value in json.loads(done.stdout.strip().splitlines()[-1]).items():
+    imports = rival.imports + (("pandas",) if "factors" in entry.traits else ())
+    job = dict(
+        problem=entry.name, library=rival.name, imports=imports, packages=(*rival.packages, *PLAIN),
+        repeat=settings.repeat, threads=settings.threads, shrink=settings.shrink, data=settings.data,
+    )  # fmt: skip
+    if rival.cache == "none":
+        figures = run(job, settings, python)
+    else:
+        with tempfile.TemporaryDirectory() as cache:
+            if rival.cache == "warm":
+                run(job | dict(repeat=1), settings, python, cache)
+            figures = run(job, settings, python, cache)
+    record.packages |= figures.pop("packages", {})
+    record.version = record.packages.get(rival.packages[0], record.version)
+    for name, value in figures.items():
         setattr(record, name, value)
+    if record.measured:
+        record.compile_seconds = max(record.cold_seconds - record.warm_seconds, 0.0)
+        record.new_process_seconds = record.import_seconds + record.cold_seconds
     return record
 
 
-def warm_disk(rivals, threads):
-    """Import every library once, so that no import is timed that reads a cold disk or compiles Python."""
-    for imports in {rival.imports for rival in rivals}:
-        modules = ", ".join(text.partition(":")[0] for text in imports)
-        subprocess.run(
-            [sys.executable, "-c", f"import {modules}"], cwd=ROOT, env=environment(threads, "cpu"), capture_output=True
-        )
+def run(job, settings, python, cache=None):
+    """The figures that a fresh process prints, or why there are none."""
+    command = [python, "-m", "benchmarks.worker", json.dumps(job)]
+    env = environment(settings.threads, settings.platforms, cache)
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=settings.limit)
+    except subprocess.TimeoutExpired:
+        return dict(error=f"not done after {settings.limit:.0f} s")
+    if done.returncode != 0:
+        return dict(error=(done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1])
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def warm_disk(imports, threads, python=sys.executable):
+    """Import modules once, so that no import is timed that reads a cold disk or compiles Python."""
+    modules = ", ".join(text.partition(":")[0] for text in imports)
+    env = environment(threads, "cpu")
+    subprocess.run([python, "-c", f"import {modules or 'sys'}"], cwd=ROOT, env=env, capture_output=True)

@@ -2,47 +2,17 @@
 
 A fit takes the arrays of the problem and gives back coefficients, the intercept first: whatever a library needs in
 between (a column of ones, a change of parameters) is part of its call and of its time. All aim at the same gradient.
-"""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+Those here are of the small suite; `cpu_rivals` asks for the loosest tolerance that is enough instead.
+"""
 
 import numpy as np
 
-from benchmarks import numpy_fits, objective
+from benchmarks import cpu_rivals, jglm_fits, numpy_fits, objective, r_rival
+from benchmarks.rival import Result, Rival
 
 TARGET = 1e-8  # max |gradient| / n that every rival is asked for, where it can be asked
 GRADIENT_STEPS = 2_000  # more would take longer than all else together, and show no more
-
-
-@dataclass(frozen=True)
-class Result:
-    """coef (p + 1,) or (p + 1, classes - 1) relative to class 0; iterations, None for a direct solution; `how` names
-    the method and any change of the problem."""
-
-    coef: np.ndarray
-    iterations: int | None
-    how: str
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A library as the benchmark sees it.
-
-    imports: what a user imports, "module" or "module:name", timed apart from the fit;
-    packages: distributions whose versions are told, its own first;
-    cannot: trait of a problem -> why the library is left out there.
-    """
-
-    name: str
-    label: str
-    fit: Callable
-    imports: tuple
-    packages: tuple
-    cannot: dict = field(default_factory=dict)
-
-    def reason_to_skip(self, entry):
-        return next((self.cannot[t] for t in sorted(entry.traits) if t in self.cannot), None)
 
 
 # ---------------------------------------------------------------------------- NumPy
@@ -57,31 +27,13 @@ def fit_numpy_irls(problem):
 
 
 # ---------------------------------------------------------------------------- jglm
-JGLM_FAMILY = {"softmax": "categorical"}
-
-
-def _jglm(problem, **options):
-    import jglm
-
-    link = problem.link if problem.family == "gamma" else None
-    family = JGLM_FAMILY.get(problem.family, problem.family)
-    return jglm.fit(
-        problem.X, problem.y, family=family, link=link, exposure=problem.exposure, covariance=None, **options
-    )
-
-
-def fit_jglm(problem):
-    fit = _jglm(problem)
-    return Result(fit.params, fit.n_iter, fit.solver)
-
-
 def fit_jglm_gradient(problem):
     import jglm
 
     alpha = numpy_fits.step_size(problem, objective.design(problem))
     # Its tolerance is on the move alpha * gradient of the sum, ours on the gradient of the mean.
     rule = jglm.solvers.Gradient(alpha, steps=GRADIENT_STEPS, tol=alpha * TARGET * problem.n)
-    fit = _jglm(problem, solver=rule)
+    fit = jglm_fits.of_arrays(problem, solver=rule)
     return Result(fit.params, fit.n_iter, "gradient rule")
 
 
@@ -147,7 +99,7 @@ def fit_glum(problem):
 RIVALS = {
     rival.name: rival
     for rival in (
-        Rival("jglm", "jglm", fit_jglm, ("jglm:fit",), ("jglm", "jax", "jaxlib")),
+        *jglm_fits.RIVALS,
         Rival("numpy_irls", "NumPy IRLS", fit_numpy_irls, ("numpy",), ("numpy",)),
         Rival("statsmodels", "statsmodels", fit_statsmodels, ("statsmodels.api",), ("statsmodels",)),
         Rival("sklearn", "scikit-learn", fit_sklearn, ("sklearn.linear_model",), ("scikit-learn",)),
@@ -156,5 +108,7 @@ RIVALS = {
         Rival("jglm_gradient", "jglm gradient rule", fit_jglm_gradient, ("jglm:fit", "jglm:solvers"),
               ("jglm", "jax", "jaxlib")),
         Rival("numpy_gradient", "NumPy gradient rule", fit_numpy_gradient, ("numpy",), ("numpy",)),
+        *cpu_rivals.RIVALS,
+        *r_rival.RIVALS,
     )
 }  # fmt: skip

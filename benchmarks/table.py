@@ -1,18 +1,10 @@
 """Records as a Markdown page: what ran where, then one table per problem."""
 
-from benchmarks.record import ENOUGH
+from benchmarks import targets
+from benchmarks.record import ENOUGH, seconds
 
-COLUMNS = ("library", "warm", "cold", "import", "objective", "max &#124;gradient&#124; / n", "iterations", "peak MB",
-           "fits add", "method")  # fmt: skip
-
-
-def seconds(value):
-    """A time with three significant digits in a unit that suits it."""
-    if value is None:
-        return "–"
-    number, unit = (value, "s") if value >= 0.9995 else (value * 1e3, "ms")
-    digits = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
-    return f"{number:.{digits}f} {unit}"
+COLUMNS = ("library", "warm", "cold", "compile", "import", "objective", "max &#124;gradient&#124; / n", "iterations",
+           "peak MB", "fits add", "method")  # fmt: skip
 
 
 def header(name, records):
@@ -34,11 +26,12 @@ def header(name, records):
         f"- Threads: {first.threads} for every library; load average before the run: {load}",
         f"- Python {first.python}; {versions}",
         "",
-        f"Warm: the median of {runs} fits in one process. Cold: the first fit of a fresh process, with compilation,",
-        "without imports. Objective (mean negative log-likelihood at dispersion 1, without terms of y alone) and",
-        "gradient come from one NumPy function for all, applied to the coefficients.",
+        f"Warm: the median of {runs} fits in one process, fewer where they are slow. Cold: the first fit of a fresh",
+        "process, with compilation, without imports; compile: cold - warm. Objective (mean negative log-likelihood at",
+        "dispersion 1, without terms of y alone) and gradient come from one NumPy function for all, applied to the",
+        "coefficients; with weights both are weighted means, and a penalty is part of both.",
         f"**Stopped early**: max |gradient| / n above {ENOUGH:g}.",
-        "Peak: the most memory that the process held; fits add: its rise over what imports and data took.",
+        "Peak: the most memory that the process held while it fitted; fits add: its rise over imports and data.",
     ]  # fmt: skip
 
 
@@ -47,21 +40,29 @@ def row(record):
         return [record.label, *["–"] * (len(COLUMNS) - 2), f"failed: {record.error}".replace("|", "&#124;")]
     early = "**stopped early**; " if record.stopped_early else ""
     return [
-        record.label, seconds(record.warm_seconds), seconds(record.cold_seconds), seconds(record.import_seconds),
-        f"{record.objective:.12f}", f"{record.gradient:.1e}",
+        record.label, seconds(record.warm_seconds), seconds(record.cold_seconds), seconds(record.compile_seconds),
+        seconds(record.import_seconds), f"{record.objective:.12f}", f"{record.gradient:.1e}",
         "–" if record.iterations is None else str(record.iterations),
         f"{record.peak_mb:.0f}", f"{record.increase_mb:.0f}", early + record.how,
     ]  # fmt: skip
 
 
+def _size(records):
+    """What the title of a problem with factors does not say: rows that are fitted, and columns."""
+    known = next((r for r in records if r.p is not None), None)
+    return f": {known.n:,} rows, {known.p} columns of 9 factors" if known and "freMTPL2" in known.title else ""
+
+
 def section(records):
     """The table of one problem, and who was left out."""
     shown = [r for r in records if r.left_out is None]
-    lines = ["", f"## {records[0].title}", "", "| " + " | ".join(COLUMNS) + " |"]
+    lines = ["", f"## {records[0].title}{_size(records)}", "", "| " + " | ".join(COLUMNS) + " |"]
     lines.append("|" + "|".join("---" if c in ("library", "method") else "---:" for c in COLUMNS) + "|")
     lines += ["| " + " | ".join(row(r)) + " |" for r in shown]
     left = [f"{r.label}: {r.left_out}" for r in records if r.left_out is not None]
-    return lines + (["", f"Left out: {'; '.join(left)}."] if left else [])
+    lines += ["", f"Left out: {'; '.join(left)}."] if left else []
+    lines += ["", *(f"- {said}." for said in targets.lines(records))] if targets.lines(records) else []
+    return lines + (["", targets.differences(records)] if targets.differences(records) else [])
 
 
 def by_problem(records):

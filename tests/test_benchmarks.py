@@ -1,6 +1,8 @@
 """The benchmark runs end to end on a tiny problem, and its judge is right."""
 
 import json
+import subprocess
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,7 @@ def test_two_libraries_agree_and_files_are_written(tmp_path):
     assert str(ROOT) not in written
 
 
-@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "poisson", "gamma", "softmax"])
+@pytest.mark.parametrize("name", ["gaussian", "bernoulli", "poisson", "gamma", "tweedie", "softmax"])
 def test_the_slope_is_the_derivative_of_the_loss(name):
     from benchmarks.objective import FAMILIES
 
@@ -63,3 +65,191 @@ def test_a_fit_that_stops_early_is_told():
     assert iterations < 10
     assert list(told.values()) == [True, False]
     assert min(told) == list(told)[1]
+
+
+# ---------------------------------------------------------------------------- the suite "cpu"
+def _measure(problem, library, data=None, shrink=10**6):
+    """What a worker would print, without a process of its own."""
+    from benchmarks import catalogue, worker
+
+    rival = catalogue.RIVALS[library]
+    job = dict(problem=problem, library=library, imports=rival.imports, packages=rival.packages, repeat=1, threads=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return worker.measure(job | dict(shrink=shrink, data=data))
+
+
+@pytest.fixture(scope="module")
+def claims(tmp_path_factory):
+    """A folder with made-up files in the form of freMTPL2's."""
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    rng, n = np.random.default_rng(0), 6_000
+    number = rng.poisson(0.3, n)
+    contracts = pd.DataFrame({
+        "IDpol": np.arange(n), "ClaimNb": number, "Exposure": rng.uniform(0.1, 1.5, n),
+        "Area": rng.choice(list("ABC"), n), "VehPower": rng.integers(4, 8, n), "VehAge": rng.integers(0, 20, n),
+        "DrivAge": rng.integers(18, 60, n), "BonusMalus": rng.integers(50, 80, n),
+        "VehBrand": rng.choice(["B1", "B2"], n), "VehGas": rng.choice(["Diesel", "Regular"], n),
+        "Density": rng.integers(1, 20_000, n), "Region": rng.choice(["R11", "R24", "R93"], n),
+    })  # fmt: skip
+    of = np.repeat(np.arange(n), number)
+    folder = tmp_path_factory.mktemp("claims")
+    contracts.to_parquet(folder / "freMTPL2freq.parquet")
+    amounts = pd.DataFrame({"IDpol": of, "ClaimAmount": rng.gamma(2.0, 600.0, len(of))})
+    amounts.to_parquet(folder / "freMTPL2sev.parquet")
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", ["claims_frequency", "claims_severity", "claims_pure_premium"])
+def test_jglm_and_glum_fit_the_same_claims(name, claims):
+    pytest.importorskip("glum")
+    found = [_measure(name, library, claims) for library in ("jglm", "glum_loose")]
+    assert all(one["gradient"] <= 1e-7 for one in found)
+    assert abs(found[0]["objective"] - found[1]["objective"]) <= 1e-9
+
+
+@pytest.mark.parametrize("name", ["poisson_500k_100", "softmax_200k_100", "poisson_summary_1m_50"])
+def test_jglm_reaches_the_tolerance_on_large_problems_made_small(name):
+    assert _measure(name, "jglm")["gradient"] <= 1e-7
+
+
+def test_jax_arrays_and_numpy_give_the_same():
+    found = [_measure("bernoulli_500k_100", library) for library in ("jglm", "jglm_jax")]
+    assert abs(found[0]["objective"] - found[1]["objective"]) <= 1e-12
+
+
+def test_float32_is_compared_with_float64():
+    assert _measure("bernoulli_float32_2m_100", "jglm")["difference"] <= 1e-6
+
+
+def test_sparse_rows_like_text():
+    pytest.importorskip("sklearn")
+    from benchmarks import catalogue
+
+    problem = catalogue.find("text_300k_50k").make(10**6)
+    assert problem.X.shape == (2_000, 50_000)
+    assert np.median(np.diff(problem.X.indptr)) == 60
+    np.testing.assert_allclose(problem.X.multiply(problem.X).sum(axis=1), 1)
+    assert _measure("text_300k_50k", "sklearn_newton_cg")["gradient"] <= 1e-7
+
+
+def test_r_fits_what_numpy_fits():
+    from benchmarks import catalogue
+
+    if catalogue.RIVALS["r_glm"].missing() is not None:
+        pytest.skip("R is not installed")
+    found = [_measure("tiny", library) for library in ("r_glm", "numpy_irls")]
+    assert abs(found[0]["objective"] - found[1]["objective"]) <= 1e-9
+    assert "R" in found[0]["packages"]
+
+
+def test_the_command_makes_a_table_with_targets(claims, tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn")
+    from benchmarks.run import main
+
+    command = ["--suite", "cpu", "--shrink", "1000", "--repeat", "1", "--out", str(tmp_path), "--data", claims]
+    records = main([*command, "--problems", "claims_frequency", "--libraries", "jglm,sklearn_newton_cholesky"])
+    assert [r.error or r.left_out for r in records] == [None, None]
+    assert all(r.new_process_seconds == r.import_seconds + r.cold_seconds for r in records)
+    assert all(r.compilation_cache == "none" and r.compile_seconds >= 0 for r in records)
+    written = (tmp_path / "selection.md").read_text()
+    assert "times as fast as the best rival (scikit-learn newton-cholesky" in written
+    assert "target 3" in written
+    assert claims not in written + (tmp_path / "selection.jsonl").read_text()
+
+
+def test_suites_name_what_is_there():
+    from benchmarks import catalogue, suites
+
+    for suite in suites.SUITES.values():
+        assert set(suite) <= set(catalogue.ENTRIES)
+        assert {rival for rivals in suite.values() for rival in rivals} <= set(catalogue.RIVALS)
+    assert set(suites.TARGETS) == set(suites.SUITES["cpu"])
+    assert suites.pairs("cpu", None, ["glum_loose"])[0] == ("bernoulli_500k_100", "glum_loose")
+    assert suites.pairs("small", ["tiny"], ["jglm"]) == [("tiny", "jglm")]
+
+
+def test_a_target_counts_only_rivals_that_reached_the_tolerance():
+    from benchmarks import record, targets
+
+    def one(library, seconds, gradient):
+        given = dict(warm_seconds=seconds, gradient=gradient, new_process_seconds=seconds)
+        return record.Record("claims_severity", "", "gamma", library, library, "", **given)
+
+    records = [one("jglm", 1.0, 1e-9), one("glum_loose", 1.5, 1e-8)]
+    assert "missed by a factor of 1.33" in targets.lines(records)[0]
+    records[1].gradient = 1e-6
+    assert "no other library's fit reached the tolerance" in targets.lines(records)[0]
+    assert targets.lines(records[:1]) == []
+
+
+def test_rare_levels_are_joined():
+    from benchmarks import insurance
+
+    five, six = np.full(5, 10.0), np.full(6, 10.0)
+    assert insurance.joined_numbers([1, 2, 3, 4, 5], five).tolist() == [1, 1, 3, 3, 3]
+    assert insurance.joined_numbers([1, 2, 3, 4, 5, 5], six).tolist() == [1, 1, 3, 3, 5, 5]
+    joined = insurance.joined_names(["a", "a", "b", "c", "d", "d"], six).tolist()
+    assert joined == ["a", "a", "other", "other", "d", "d"]
+
+
+def test_the_judge_knows_weights_penalty_and_no_intercept():
+    from benchmarks import objective, problems
+
+    rng = np.random.default_rng(0)
+    X, y, weights = rng.normal(size=(50, 2)), rng.gamma(2.0, 1.0, 50), rng.uniform(1, 3, 50)
+    problem = problems.Problem("", "gamma", "log", X, y, weights=weights, alpha=0.3, intercept=False)
+    coef, step = np.array([0.2, -0.1]), 1e-6
+    value, gradient = objective.judge(problem, coef)
+    lin = X @ coef
+    assert np.isclose(value, np.average(y * np.exp(-lin) + lin, weights=weights) + 0.15 * coef @ coef)
+    moves = [objective.judge(problem, coef + s * e)[0] for e in step * np.eye(2) for s in (1, -1)]
+    slopes = [(moves[0] - moves[1]) / (2 * step), (moves[2] - moves[3]) / (2 * step)]
+    np.testing.assert_allclose(np.max(np.abs(slopes)), gradient, rtol=1e-6)
+
+
+def test_a_rival_without_its_environment_is_skipped(tmp_path, monkeypatch, capsys):
+    from benchmarks import catalogue, environments, run
+
+    def fails(python, packages):
+        raise subprocess.CalledProcessError(1, "pip", stderr="no such package")
+
+    monkeypatch.setattr(environments.venv, "create", lambda where, **options: where.mkdir(parents=True, exist_ok=True))
+    monkeypatch.setattr(environments, "_install", fails)
+    rivals = [catalogue.RIVALS["nemos"]]
+    assert run.interpreters(rivals, tmp_path) == {}
+    assert "nemos is skipped: its environment cannot be made: no such package" in capsys.readouterr().out
+    monkeypatch.setattr(environments, "_install", lambda python, packages: None)
+    assert str(tmp_path) in run.interpreters(rivals, tmp_path)["nemos"]
+    monkeypatch.setattr(environments, "_install", fails)
+    assert "nemos" in run.interpreters(rivals, tmp_path)
+
+
+def test_scaling_fits_a_slope(tmp_path):
+    pytest.importorskip("matplotlib")
+    from benchmarks import scaling
+
+    small = ["--rows", "200,400", "--columns", "2,3", "--fixed-rows", "200", "--fixed-columns", "2", "--repeat", "1"]
+    found = scaling.main([*small, "--library", "numpy_irls", "--out", str(tmp_path)])
+    assert [r.n for r in found["rows"]] == [200, 400]
+    assert [r.p for r in found["columns"]] == [2, 3]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["scaling.jsonl", "scaling.md", "scaling.png"]
+    for k, r in enumerate(found["rows"]):
+        r.warm_seconds = 3.0 * 2**k
+    assert np.isclose(scaling.slope("rows", found["rows"])[0], 1)
+
+
+def test_problems_without_their_data_are_skipped(monkeypatch, capsys):
+    from benchmarks import catalogue, insurance, run
+
+    def unreachable():
+        raise OSError("no network")
+
+    monkeypatch.setattr(insurance, "fetch", unreachable)
+    assert run.data_folder([catalogue.ENTRIES["tiny"]], None) is None
+    assert capsys.readouterr().out == ""
+    assert run.data_folder([catalogue.ENTRIES["claims_severity"]], None) is None
+    assert "its problems are skipped" in capsys.readouterr().out
