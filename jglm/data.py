@@ -159,8 +159,8 @@ def precision_design(family, precision, n):
 def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trials, intercept, names, precision=None):
     """(Prepared, family with its number of classes) from what the user gave; raises as described in `checks`."""
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
-    X, names = matrix(X, names)
-    n = len(X)
+    X, names = (X, names) if hasattr(X, "rmatvec") else matrix(X, names)
+    n = X.shape[0]
     w = weights_of(weights, n)
     encoded, family = response.encode(family, y, trials, None if weights is None else w)
     if len(encoded.y) != n:
@@ -179,7 +179,7 @@ def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trial
     elif X.shape[1] == 0:
         raise ValueError("X has no columns and intercept=False; there is nothing to estimate")
     else:
-        design = Dense(X)
+        design = X if hasattr(X, "rmatvec") else Dense(X)
     nobs = float(np.sum(power[weight > 0])) if weight_kind == "frequency" else float(np.sum(weight > 0))
     prepared = Prepared(
         design, encoded.y, weight, size, power, shift, names, encoded.levels,

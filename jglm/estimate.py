@@ -10,10 +10,10 @@ from jglm import checks, diagnostics, joint, linalg, penalties
 from jglm.iterate import by_irls, by_solver
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem
-from jglm.sketch import by_sketch
+from jglm.sketch import by_diagonal, by_sketch
 from jglm.solvers import Newton, Status
 
-NAMES = ("auto", "irls", "newton", "sketched")
+NAMES = ("auto", "irls", "newton", "sketched", "lbfgs")
 
 
 @dataclass
@@ -102,8 +102,10 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
         found = by_irls(problem, start, tol, most)
         if found is not None and (found.status.converged or found.status == Status.MAX_ITER):
             return found
+    if start is None and solver in ("auto", "lbfgs") and (solver != "auto" or problem.wide):
+        return by_diagonal(problem, tol, max_iter or 1000, progress)
     if start is None and (solver == "sketched" or (solver == "auto" and not problem.small)):
-        found = by_sketch(problem, tol, progress)
+        found = by_sketch(problem, tol, max_iter, progress)
         if found is not None and found.status.converged:
             return found
     record = Newton(tol, most) if isinstance(solver, str) else solver

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jglm import checks, grammar
+from jglm import checks, coding, grammar
 
 
 class Formula:
@@ -40,15 +40,52 @@ class Formula:
     # ------------------------------------------------------------------ fitting and predicting
     def fit(self, frame):
         """(X, offset or None) of a pandas frame without missing values; keeps the state for `transform`."""
+        levels = coding.levels_of(self, frame)
+        if levels is not None:
+            self.spec = self._materialize(self.rhs, coding.few_rows(frame, levels)).model_spec
+            return self._coded(frame, levels, True)
         matrix = self._materialize(self.rhs, frame)
         self.spec = matrix.model_spec
-        X, offset = self._split(matrix)
-        return X, offset
+        return self._split(matrix)
 
     def transform(self, frame):
         """(X, offset or None) of new data; a level that was not there at the fit raises ValueError."""
+        frame = self._with_known_levels(frame)
+        levels = coding.levels_of(self, frame)
+        if levels is not None:
+            levels = self._in_known_levels(levels)
+            if self.spec.structure is None:  # from a model file
+                self.spec = self._materialize(self.spec, coding.few_rows(frame, levels)).model_spec
+            return self._coded(frame, levels, False)
         # A copy, for formulaic writes what it learns of new data into the state.
-        return self._split(self._materialize(copy.deepcopy(self.spec), self._with_known_levels(frame)))
+        return self._split(self._materialize(copy.deepcopy(self.spec), frame))
+
+    def _coded(self, frame, levels, fresh):
+        """(design, offset or None) with factors by their codes; where `fresh` the transforms learn from the frame."""
+        coded, rest = coding.split(self.spec, levels)
+        if not coded:
+            matrix = self._materialize(self.rhs if fresh else copy.deepcopy(self.spec), frame)
+            self.spec = matrix.model_spec if fresh else self.spec
+            return self._split(matrix)
+        names, values, offset = [], np.zeros((len(frame), 0)), None
+        if rest:
+            matrix = self._materialize(coding.numeric_spec(self.spec, rest, fresh), frame)
+            values, offset = self._split(matrix)
+            names = self.names
+            if fresh:
+                self.spec = self.spec.update(
+                    transform_state={**self.spec.transform_state, **matrix.model_spec.transform_state}
+                )
+        own = set(names)
+        self.names = [c for t in self.spec.structure for c in map(str, t.columns) if t in coded or c in own]
+        return coding.design(self.names, (names, values), coded, levels), offset
+
+    def _in_known_levels(self, levels):
+        """Categorical values in the levels of the fit."""
+        known = {
+            _column_of(expr): s["categories"] for expr, (_, s) in self.spec.encoder_state.items() if "categories" in s
+        }
+        return {c: v.set_categories(list(known[c])) for c, v in levels.items() if c in known}
 
     def y(self, frame):
         """The response: a plain column as it is, an expression as numbers (n,), several as a frame (n, q)."""

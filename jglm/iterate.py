@@ -8,7 +8,7 @@ import numpy as np
 
 from jglm import irls
 from jglm.drivers import run_compiled, solve_on_host
-from jglm.model import GRADIENT, Unknowns
+from jglm.model import GRADIENT, HESSIAN, Unknowns
 from jglm.passes import HostPass
 from jglm.problem import flatten_host
 from jglm.progress import Progress
@@ -60,7 +60,8 @@ def by_solver(problem, solver, start, progress):
     """A solver of jglm.solvers, in the traced loop or, where it takes longer, in the host loop with a progress bar."""
     if start is not None and not isinstance(start, Unknowns):
         start = Unknowns(jnp.asarray(start, jnp.float64), {})
-    look = host_pass(problem) if solver.asks == GRADIENT and start is not None else None
+    asked = solver.asks == GRADIENT or (solver.asks == HESSIAN and not problem.design.is_matrix)
+    look = host_pass(problem) if asked and start is not None else None
     quick = np.prod(problem.design.shape) * problem.width <= HOST_ELEMENTS
     if (progress is None and quick and look is None) or isinstance(solver, Gradient):
         solution = run_compiled(problem.model, problem.data, solver, start)

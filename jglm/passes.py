@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import linalg, rows
+from jglm import rows
 from jglm.designs import place
 from jglm.model import GRADIENT, HESSIAN, Info
 from jglm.rows import mask, scale
@@ -20,7 +20,7 @@ class HostPass:
 
     def __init__(self, problem):
         p = problem.prepared
-        self.problem, self.model, self.design = problem, problem.model, problem.design
+        self.problem, self.model, self.design = problem, problem.model, problem.hosted
         self.y, self.weight, self.offset = place((p.y, p.weight, p.offset))
 
     def __call__(self, query, asks=GRADIENT):
@@ -32,8 +32,7 @@ class HostPass:
         grad = np.ravel(np.asarray(self.design.rtimes(score)).T)
         hess = None
         if asks == HESSIAN:
-            bend = np.asarray(bend)
-            hess = (linalg.gram if bend.ndim == 1 else linalg.gram_blocks)(self.problem.X, bend)
+            hess = self.problem.gram(np.asarray(bend))
         return Info(value, grad, hess, None, chi2, self.design.eps**2 * noise, count)
 
 

@@ -52,11 +52,6 @@ def bind(penalty, columns, intercept, total_weight):
     return dataclasses.replace(penalty, strength=strength, weights=weights, scale="sum")
 
 
-def scaled(penalty, factor):
-    """The penalty times a number."""
-    return dataclasses.replace(penalty, strength=penalty.strength * factor)
-
-
 def _strength(name, s):
     s = strong(s)
     if s.ndim or not np.isfinite(s) or s < 0:

@@ -138,9 +138,8 @@ def _of_frame(fit, frame, offset, exposure):
     named = {k: v for k, v in fit.columns.items() if k in anew and anew[k] is None}
     given, whole = _whole_rows(frame, [*formula.right_variables, *named.values()])
     lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
-    matrix = np.full((len(given), len(fit.params)), np.nan)
     if not whole.any():
-        return Dense(matrix), lin
+        return Dense(np.full((len(given), len(fit.params)), np.nan)), lin
     part = given.loc[whole].reset_index(drop=True)
     design, shift = formula.transform(part)
     if not named and shift is None:
@@ -154,5 +153,10 @@ def _of_frame(fit, frame, offset, exposure):
     total = arrays.offsets(pick("offset"), pick("exposure"), len(part), width)
     if shift is not None:
         total = total + (shift if width is None else shift[:, None])
-    lin[whole], matrix[whole] = design @ _coefficients(fit) + total, design
+    design = design if hasattr(design, "times") else Dense(design)
+    lin[whole] = design.times(_coefficients(fit)) + total
+    if whole.all():
+        return design, lin
+    matrix = np.full((len(given), len(fit.params)), np.nan)
+    matrix[whole] = design.dense()
     return Dense(matrix), lin

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import irls
+from jglm import irls, linalg
 from jglm.designs import gram_blocks, place
 from jglm.model import Data, Model, Unknowns
 from jglm.rows import describe, row_derivatives, start_of_rows
@@ -52,6 +52,17 @@ class Problem:
         """The `Data` for a solver, where it runs."""
         return self.prepared.device(self.design, self.dtype)
 
+    @cached_property
+    def hosted(self):
+        """The design for passes on the host: a matrix as it is, codes where they are compiled for."""
+        return self.design if self.design.is_matrix else self.data.X
+
+    def gram(self, w):
+        """X'WX for weights (n,), or (n, k, k) class by class, on a CPU."""
+        if self.design.is_matrix:
+            return (linalg.gram if w.ndim == 1 else linalg.gram_blocks)(self.X, w)
+        return np.asarray((_gram_compiled if w.ndim == 1 else _blocks_compiled)(self.data.X, w))
+
     def rows(self, part):
         """Those rows (an array of indices) of the data."""
         p, design = self.prepared, self.design.take(part)
@@ -67,6 +78,12 @@ class Problem:
         kept = np.ones(self.design.shape[1], bool)
         return Problem(Model(model.family, model.link, penalty), part, kept, self.dtype)
 
+    def as_design(self, design):
+        """The same rows with another design."""
+        p = dataclasses.replace(self.prepared, design=design)
+        model = Model(self.model.family, self.model.link, None)
+        return Problem(model, p, np.ones(design.shape[1], bool), self.dtype)
+
     def with_model(self, model):
         """The same data seen through another model."""
         other = object.__new__(Problem)
@@ -78,6 +95,11 @@ class Problem:
         """Whether a step on the host costs less than compiling a solver."""
         n, p = self.design.shape
         return n * self.width * (p * self.width) ** 2 <= irls.WORK
+
+    @property
+    def wide(self):
+        """Whether a matrix of all coefficients squared is too large to make."""
+        return self.design.shape[1] * self.width > linalg.WIDE
 
     def shape(self, flat):
         """Flat coefficients as (p,) or (p, k)."""
@@ -102,28 +124,31 @@ class Problem:
 
     def lin(self, flat):
         """The linear predictor at flat coefficients, offset included."""
-        design = self.X @ self.shape(flat) if self.small else self.design.times(self.shape(flat))
+        design = self.X @ self.shape(flat) if self.small else self.hosted.times(self.shape(flat))
         return design + self.prepared.offset
 
     def lin_and_reach(self, flat, move):
         """(lin at flat coefficients, the largest change of lin by a move in a row that counts), in one pass."""
         if not np.any(move) or not np.all(np.isfinite(move)):
             return self.lin(flat), 0.0
-        both = self.design.times(np.hstack([v.reshape(self.width, -1).T for v in (flat, move)]))
+        both = self.hosted.times(np.hstack([v.reshape(self.width, -1).T for v in (flat, move)]))
         lin = both[:, : self.width] if self.model.width() else both[:, 0]
         moved = np.max(np.abs(both[:, self.width :]), axis=1)
         return lin + self.prepared.offset, float(np.max(moved[self.prepared.weight > 0]))
 
+    def squares(self, w):
+        """The diagonal of X'WX."""
+        return np.asarray(_squares_compiled(self.data.X, w))
+
     def spread(self):
         """The root mean square of each column in the rows that count."""
         on = (self.prepared.weight > 0).astype(float)
-        return np.sqrt(np.asarray(_squares_compiled(self.data.X, on)) / on.sum())
+        return np.sqrt(self.squares(on) / on.sum())
 
     def information(self, lin):
         """X'WX with expected weights at a linear predictor, (p k, p k) class by class."""
         expected = self.derivatives(lin).expected
-        w = self.prepared.weight.reshape(-1, *(1,) * (expected.ndim - 1)) * expected
-        return np.asarray((_gram_compiled if w.ndim == 1 else _blocks_compiled)(self.data.X, w))
+        return self.gram(self.prepared.weight.reshape(-1, *(1,) * (expected.ndim - 1)) * expected)
 
     def derivatives(self, lin, penalized=0.0):
         """The View of IRLS at a linear predictor: loss, score, observed and expected information of the rows."""
@@ -134,6 +159,11 @@ class Problem:
     def start(self):
         """The rows' own linear predictors to begin at."""
         return np.asarray(_start_compiled(self.model, self.prepared.y, self.prepared.weight))
+
+    def penalty_diagonal(self):
+        """The diagonal of the Hessian of a (separable) penalty in the flat coefficients."""
+        weights = self.model.penalty.strength * self.model.penalty.weights
+        return np.tile(np.asarray(weights), self.width)
 
     def penalty_hessian(self, flat):
         """The Hessian of the (quadratic) penalty in the flat coefficients, None without one."""

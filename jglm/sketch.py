@@ -10,58 +10,62 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import linalg
+from jglm.designs import Dense
 from jglm.iterate import by_irls, by_solver
-from jglm.model import HESSIAN, Query, Unknowns
+from jglm.model import HESSIAN, Model, Query, Unknowns
 from jglm.passes import HostPass
-from jglm.penalties import scaled
-from jglm.solvers import LBFGS
-from jglm.solvers.lbfgs import metric_of
+from jglm.penalties import Ridge
+from jglm.solvers import LBFGS, Newton, Status
+from jglm.solvers.lbfgs import diagonal_metric, metric_of
 
 FIRST, LEAST, MOST = 20, 40, 640  # rows of the samples, per column of the design
 SHARE = 8  # the sample is at most one of this many rows where that is enough
 ENOUGH = 4  # and no more than one of this many in any case
+PRIOR = 20.0  # rows' worth of information that is added to a sample, at most
+FLOOR = 0.3  # of the curvature of a level at the mean: the least that a metric gives it
+PASSES = 30  # over all rows, about twice what most fits take
 SEED = 0
 
 
-def by_sketch(problem, tol, progress):
-    """The fit as `Found`; None where a sample does not tell enough, as for rare events."""
+def by_sketch(problem, tol, most, progress):
+    """The fit as `Found`; None where there are too few rows, or a sample does not tell enough."""
     p = problem.design.shape[1]
     on = np.flatnonzero(problem.prepared.weight > 0)
     sizes = sample_sizes(len(on), p, problem.width)
     if sizes is None:
         return None
     chosen = np.random.default_rng(SEED).choice(on, sizes[1], replace=False)
-    share = sizes[1] / len(on)
-    # What is added to the objective of all rows counts for less in that of a sample.
-    penalty = None if problem.model.penalty is None else scaled(problem.model.penalty, share)
-    first, second = (problem.part(np.sort(chosen[:m]), penalty) for m in sizes)
+    first, second = (_sample(problem, np.sort(chosen[:m]), m / len(on)) for m in sizes)
     begun = by_irls(first, None, 1e-2, 30) if problem.width == 1 else _from_null(second)
     if begun is None or not begun.status.converged:
         return None
-    hess = HostPass(second)(Query(Unknowns(first.shape(begun.flat), {})), HESSIAN).hess
-    P = second.penalty_hessian(begun.flat)
-    metric = _metric_compiled(hess if P is None else hess + P)
-    if problem.width == 1 and sizes[0] < sizes[1]:
-        begun = by_solver(second, LBFGS(metric, 0.1, 20), first.shape(begun.flat), False)
-        if not begun.status.converged:
+    if not problem.design.is_matrix:
+        # The Hessian at the optimum of the first sample tells little of rare levels.
+        begun = by_solver(second, Newton(0.1, 20), second.shape(begun.flat), False)
+        if not _finite(begun):
             return None
-    found = by_solver(problem, LBFGS(metric.times(1 / share), tol), first.shape(begun.flat), progress)
-    found.solver = "sketched"
-    return found
-
-
-def _from_null(problem):
-    """The fit of a sample with several columns of lin, about the Hessian at 0: that is one p x p matrix, times the mean
-    curvature of the rows. None where 0 is no valid start."""
-    width, n_columns = problem.width, problem.design.shape[1]
-    view = problem.derivatives(problem.prepared.offset)
-    if not np.isfinite(view.objective):
-        return None
-    w = problem.prepared.weight
-    mean = np.tensordot(w, view.expected, 1) / np.sum(w)
-    hess, P = np.kron(mean, linalg.gram(problem.X, w)), problem.penalty_hessian(np.zeros(n_columns * width))
+    hess = _hessian(second, begun.flat)
+    if problem.width == 1 and sizes[0] < sizes[1] and problem.design.is_matrix:
+        metric = _metric_compiled(hess + second.penalty_hessian(begun.flat))
+        begun = by_solver(second, LBFGS(metric, 0.1, 20), second.shape(begun.flat), False)
+        if not _finite(begun):
+            return None
+    P, share = problem.penalty_hessian(begun.flat), sizes[1] / len(on)
+    hess = hess / share if problem.design.is_matrix else _floored(problem, hess / share, mean_curvature(second))
     metric = _metric_compiled(hess if P is None else hess + P)
-    return by_solver(problem, LBFGS(metric, 0.1, 100), np.zeros((n_columns, width)), False)
+    few = PASSES if most is None else min(most, PASSES)
+    found = by_solver(problem, LBFGS(metric, tol, few), second.shape(begun.flat), progress)
+    found.solver = "sketched"
+    if found.status != Status.MAX_ITER or few == most:
+        return found
+    # A level that has no events takes more passes than that; Newton's method goes on from there.
+    last = by_solver(problem, Newton(tol, most or 100), second.shape(found.flat), progress)
+    last.history = np.concatenate([found.history, last.history])
+    return last
+
+
+def _finite(found):
+    return bool(np.all(np.isfinite(found.flat)))
 
 
 def sample_sizes(n, p, k):
@@ -69,7 +73,71 @@ def sample_sizes(n, p, k):
     columns = p * max(1, k // 2)
     second = int(np.clip(n // SHARE, LEAST * columns, MOST * columns))
     first = min(max(FIRST * p * k, 2000), second)
-    return (first, second) if second <= n // ENOUGH else None
+    return (first, second) if second <= n // ENOUGH and p * k <= linalg.WIDE else None
+
+
+def _sample(problem, rows, share):
+    """Some rows as a problem of their own, with the information of a few rows more on every column, at coefficient 0: a
+    level of which the sample has few rows, or none, gets a moderate coefficient."""
+    part = problem.part(rows, None)
+    curvature = mean_curvature(part)
+    unit = curvature * np.clip(1 / curvature, 1.0, PRIOR) * part.squares(part.prepared.weight) / len(rows)
+    unit = unit if problem.design.is_matrix else np.where(problem.design.coded, np.clip(1.0, curvature, None), unit)
+    named = problem.prepared.intercept or problem.prepared.names[:1] == ["Intercept"]
+    unit[: int(named)] = 0.0
+    if problem.model.penalty is not None:  # what is added to the objective of all rows counts for less here
+        P = np.diagonal(problem.penalty_hessian(np.zeros(len(unit) * problem.width)))[: len(unit)]
+        unit = unit + share * P
+    return part.with_model(Model(problem.model.family, problem.model.link, Ridge(1.0, unit, "sum")))
+
+
+def mean_curvature(problem):
+    """The expected information of a row about its lin, on average at the start; the trace over k for several."""
+    expected, w = problem.derivatives(problem.start()).expected, problem.prepared.weight
+    own = expected if expected.ndim == 1 else np.trace(expected, axis1=1, axis2=2) / expected.shape[1]
+    return float(np.sum(w * own) / np.sum(w))
+
+
+def _hessian(problem, flat):
+    return HostPass(problem)(Query(Unknowns(problem.shape(flat), {})), HESSIAN).hess
+
+
+def _floored(problem, hess, curvature):
+    """A Hessian in which no level has (next to) no curvature because the sample has none of its rows, or only some
+    whose fitted means are at the edge."""
+    least = FLOOR * curvature * np.tile(problem.squares(problem.prepared.weight), problem.width)
+    return hess + np.diag(np.maximum(least - np.diagonal(hess), 0.0))
+
+
+def _from_null(problem):
+    """The fit of a sample with several columns of lin, about the Hessian at 0: that is one p x p matrix, times the mean
+    curvature of the rows. None where 0 is no valid start."""
+    width, columns = problem.width, problem.design.shape[1]
+    view = problem.derivatives(problem.prepared.offset)
+    if not np.isfinite(view.objective):
+        return None
+    w = problem.prepared.weight
+    mean = np.tensordot(w, view.expected, 1) / np.sum(w)
+    metric = _metric_compiled(np.kron(mean, problem.gram(w)) + problem.penalty_hessian(np.zeros(columns * width)))
+    return by_solver(problem, LBFGS(metric, 0.1, 100), np.zeros((columns, width)), False)
+
+
+def by_diagonal(problem, tol, most, progress):
+    """L-BFGS about a diagonal, for designs so wide that no p x p matrix is made; from the fit of a constant."""
+    ones = np.ones((len(problem.prepared.y), 1))
+    constant = problem.as_design(Dense(ones))
+    begun = by_irls(constant, None, 1e-3, 30)
+    start = np.zeros((problem.design.shape[1], problem.width))
+    named = problem.prepared.intercept or problem.prepared.names[:1] == ["Intercept"]
+    if begun is not None and named:
+        start[0] = begun.flat
+    diagonal = np.tile(mean_curvature(problem) * problem.squares(problem.prepared.weight), problem.width)
+    if problem.model.penalty is not None:
+        diagonal = diagonal + problem.penalty_diagonal()
+    start = start if problem.model.width() else start[:, 0]
+    found = by_solver(problem, LBFGS(diagonal_metric(jnp.asarray(diagonal)), tol, most, 20), start, progress)
+    found.solver = "lbfgs"
+    return found
 
 
 _metric_compiled = jax.jit(lambda hess: metric_of(jnp.asarray(hess)))

@@ -8,7 +8,7 @@ from cases import ALL, CATALOGUE, PAIRS, SCALAR, SCALAR_PAIRS, VECTOR, etas, sma
 from scipy import integrate, stats
 
 from jglm import families, links
-from jglm.design import Dense
+from jglm.designs import Dense
 from jglm.family import Family
 from jglm.model import Data, Model, Query, Unknowns, evaluate, flatten
 

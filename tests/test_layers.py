@@ -11,12 +11,13 @@ ROOT = Path(jglm.__file__).parent
 # From the top down; a module may import what stands above it.
 ORDER = (
     "_record", "_special", "_invert", "_support", "parameters", "expression", "_contour", "_quadrature", "_trials",
-    "_choice", "density", "distribution", "_broadcast", "family", "_closed", "_quasi", "families", "links", "penalties",
-    "designs.dense", "designs.placement", "designs", "rows", "model", "solvers.base", "solvers.newton",
-    "solvers.gradient", "solvers.lbfgs", "solvers", "drivers", "linalg", "irls", "inference", "diagnostics", "checks",
-    "response", "data", "frames", "grammar", "formula", "progress", "problem", "passes", "iterate", "sketch", "joint",
-    "deferred", "estimate", "resolve", "io", "modelfile", "prediction", "residuals", "predictive", "summary",
-    "overview", "results", "familycheck", "api", "plot", "files", "demo", "cli", "__main__",
+    "_choice", "density", "distribution", "_broadcast", "family", "_closed", "_quasi", "families", "links",
+    "penalties", "designs.dense", "designs.factors", "designs.placement", "designs", "rows", "model", "solvers.base",
+    "solvers.newton", "solvers.gradient", "solvers.lbfgs", "solvers", "drivers", "linalg", "irls", "inference",
+    "diagnostics", "checks", "response", "data", "frames", "grammar", "coding", "formula", "progress", "problem",
+    "passes", "iterate", "sketch", "joint", "deferred", "estimate", "resolve", "io", "modelfile", "prediction",
+    "residuals", "predictive", "summary", "overview", "results", "familycheck", "api", "plot", "files", "demo", "cli",
+    "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 CORE_LAYERS = ORDER[: ORDER.index("drivers") + 1]

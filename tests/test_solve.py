@@ -10,7 +10,7 @@ from cases import ALL, small_data
 
 import jglm
 from jglm import drivers, families, links, penalties
-from jglm.design import Dense
+from jglm.designs import Dense
 from jglm.model import Data, Model, Unknowns
 from jglm.solvers import Gradient, Newton, Status
 

@@ -10,6 +10,7 @@ These are traced. On the host a design holds NumPy arrays; there `times(coef)` i
 """
 
 from jglm.designs.dense import Dense, WithConstant, cross, gram_blocks
+from jglm.designs.factors import Factors
 from jglm.designs.placement import place
 
-__all__ = ["Dense", "WithConstant", "cross", "gram_blocks", "place"]
+__all__ = ["Dense", "Factors", "WithConstant", "cross", "gram_blocks", "place"]

@@ -18,6 +18,8 @@ class Dense:
 
     X: Any
 
+    is_matrix = True  # so that BLAS can be asked for its Gram matrix
+
     @property
     def shape(self):
         return self.X.shape
@@ -82,6 +84,10 @@ class WithConstant:
     """A design with a column of ones in front."""
 
     inner: Any
+
+    @property
+    def is_matrix(self):
+        return self.inner.is_matrix
 
     @property
     def shape(self):

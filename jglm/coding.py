@@ -1,0 +1,104 @@
+"""The factors of a formula by their codes, where its design would be too large to write out.
+
+formulaic decides the columns, on a few rows that know all levels; terms of plain factors and of their interactions are
+then coded, and the others are evaluated on all rows as ever.
+"""
+
+import copy
+import re
+
+import numpy as np
+
+from jglm.designs import Factors
+
+ELEMENTS = 5e6  # of the design, beyond which factors are coded
+ROWS = 100  # enough for formulaic to decide the columns
+PLAIN = re.compile(r"(?:C\()?\s*([A-Za-z_.][\w.]*)\s*\)?$")
+
+
+def levels_of(formula, frame):
+    """{column: categorical values} of the plain factors of a formula, None where its design is small enough to write.
+
+    Columns in C() and columns that hold no numbers are factors; a categorical column keeps its levels and their order,
+    others are sorted.
+    """
+    import pandas
+
+    found = {}
+    for expr in sorted({f.expr for term in formula.rhs for f in term.factors}):
+        column = column_of(expr)
+        if column is None or column not in frame:
+            continue
+        values = frame[column]
+        if isinstance(values.dtype, pandas.CategoricalDtype):
+            found[column] = values.array
+        elif expr != column or not pandas.api.types.is_numeric_dtype(values.dtype):
+            found[column] = pandas.Categorical(values)
+    size = len(frame) * sum(len(v.categories) for v in found.values())
+    return found if size > ELEMENTS else None
+
+
+def column_of(expr):
+    """The column that a factor takes as it is, None for an expression."""
+    matched = PLAIN.match(expr)
+    return matched[1] if matched and expr in (matched[1], f"C({matched[1]})") else None
+
+
+def few_rows(frame, levels):
+    """Some rows in which every factor knows all its levels."""
+    import pandas
+
+    rows = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), ROWS)).astype(int))
+    known = {c: pandas.Categorical.from_codes(v.codes[rows], v.categories) for c, v in levels.items()}
+    return frame.iloc[rows].assign(**known)
+
+
+def split(spec, levels):
+    """(terms of the structure that are coded, the others) of a model spec."""
+    coded, rest = [], []
+    for term in spec.structure:
+        (coded if term.scoped_terms and _is_coded(spec, term, levels) else rest).append(term)
+    return coded, rest
+
+
+def _is_coded(spec, term, levels):
+    from formulaic.transforms.contrasts import TreatmentContrasts
+
+    for scoped in term.scoped_terms:
+        if scoped.scale != 1 or not scoped.factors:
+            return False
+        for f in scoped.factors:
+            column, (_, state) = column_of(f.factor.expr), spec.encoder_state.get(f.factor.expr, (None, {}))
+            contrasts = getattr(state.get("contrasts"), "contrasts", None)
+            plain = contrasts is None or (type(contrasts) is TreatmentContrasts and "UNSET" in repr(contrasts.base))
+            if column not in levels or "categories" not in state or not plain:
+                return False
+    return True
+
+
+def numeric_spec(spec, rest, fresh):
+    """The spec of the terms that are not coded; `fresh` forgets what transforms learnt."""
+    part = copy.deepcopy(spec).subset([t.term for t in rest])
+    return part.update(transform_state={}) if fresh else part
+
+
+def design(names, numeric, terms, levels):
+    """The `Factors` of columns `names` from numeric ones (names, values) and coded terms."""
+    place = {name: j for j, name in enumerate(names)}
+    index = [codes for term in terms for codes in _codes(term, levels, place, len(names))]
+    positions = np.array([place[name] for name in numeric[0]], np.int32)
+    return Factors(np.ascontiguousarray(numeric[1]), positions, np.array(index, np.int32), len(names))
+
+
+def _codes(term, levels, place, spare):
+    """For every scoped term of a term, the column of each row; the first factor runs fastest."""
+    at = place[term.columns[0]]
+    for scoped in term.scoped_terms:
+        total, stride, base = 0, 1, False
+        for f in scoped.factors:
+            values = levels[column_of(f.factor.expr)]
+            codes = values.codes.astype(np.int32) - int(f.reduced)
+            base = base | (codes < 0)
+            total, stride = total + stride * codes, stride * (len(values.categories) - int(f.reduced))
+        yield np.where(base, spare, at + total).astype(np.int32)
+        at += stride
