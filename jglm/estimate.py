@@ -106,7 +106,7 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
         return by_diagonal(problem, tol, max_iter or 1000, progress)
     if start is None and (solver == "sketched" or (solver == "auto" and not problem.small)):
         found = by_sketch(problem, tol, max_iter, progress)
-        if found is not None and found.status.converged:
+        if found is not None and (found.status.converged or found.status in (Status.MAX_ITER, Status.INTERRUPTED)):
             return found
     record = Newton(tol, most) if isinstance(solver, str) else solver
     found = by_solver(problem, record, start, progress)

@@ -29,32 +29,18 @@ SEED = 0
 
 def by_sketch(problem, tol, most, progress):
     """The fit as `Found`; None where there are too few rows, or a sample does not tell enough."""
-    p = problem.design.shape[1]
     on = np.flatnonzero(problem.prepared.weight > 0)
-    sizes = sample_sizes(len(on), p, problem.width)
+    sizes = sample_sizes(len(on), problem.design.shape[1], problem.width)
     if sizes is None:
         return None
     chosen = np.random.default_rng(SEED).choice(on, sizes[1], replace=False)
     first, second = (_sample(problem, np.sort(chosen[:m]), m / len(on)) for m in sizes)
-    begun = by_irls(first, None, 1e-2, 30) if problem.width == 1 else _from_null(second)
-    if begun is None or not begun.status.converged:
+    begun = _begin(first, second)
+    if begun is None:
         return None
-    if not problem.design.is_matrix:
-        # The Hessian at the optimum of the first sample tells little of rare levels.
-        begun = by_solver(second, Newton(0.1, 20), second.shape(begun.flat), False)
-        if not _finite(begun):
-            return None
-    hess = _hessian(second, begun.flat)
-    if problem.width == 1 and sizes[0] < sizes[1] and problem.design.is_matrix:
-        metric = _metric_compiled(hess + second.penalty_hessian(begun.flat))
-        begun = by_solver(second, LBFGS(metric, 0.1, 20), second.shape(begun.flat), False)
-        if not _finite(begun):
-            return None
-    P, share = problem.penalty_hessian(begun.flat), sizes[1] / len(on)
-    hess = hess / share if problem.design.is_matrix else _floored(problem, hess / share, mean_curvature(second))
-    metric = _metric_compiled(hess if P is None else hess + P)
-    few = PASSES if most is None else min(most, PASSES)
-    found = by_solver(problem, LBFGS(metric, tol, few), second.shape(begun.flat), progress)
+    start, few = second.shape(begun[0]), PASSES if most is None else min(most, PASSES)
+    metric = _metric_of_all(problem, second, *begun, sizes[1] / len(on))
+    found = by_solver(problem, LBFGS(metric, tol, few), start, progress)
     found.solver = "sketched"
     if found.status != Status.MAX_ITER or few == most:
         return found
@@ -64,8 +50,27 @@ def by_sketch(problem, tol, most, progress):
     return last
 
 
-def _finite(found):
-    return bool(np.all(np.isfinite(found.flat)))
+def _begin(first, second):
+    """(flat coefficients, Hessian) at (about) the optimum of the second sample, or None."""
+    begun = by_irls(first, None, 1e-2, 30) if first.width == 1 else _from_null(second)
+    if begun is None or not begun.status.converged:
+        return None
+    shape = second.shape
+    if not second.design.is_matrix:
+        # The Hessian at the optimum of the first sample tells little of rare levels, and that of codes costs little.
+        begun = by_solver(second, Newton(0.1, 20), shape(begun.flat), False)
+    hess = _hessian(second, begun.flat)
+    if second.design.is_matrix and second.width == 1 and len(first.prepared.y) < len(second.prepared.y):
+        metric = _metric_compiled(hess + second.penalty_hessian(begun.flat))
+        begun = by_solver(second, LBFGS(metric, 0.1, 20), shape(begun.flat), False)
+    return (begun.flat, hess) if np.all(np.isfinite(begun.flat)) else None
+
+
+def _metric_of_all(problem, part, flat, hess, share):
+    """The Metric of all rows from the Hessian of a part."""
+    P = problem.penalty_hessian(flat)
+    hess = hess / share if problem.design.is_matrix else _floored(problem, hess / share, mean_curvature(part))
+    return _metric_compiled(hess if P is None else hess + P)
 
 
 def sample_sizes(n, p, k):
