@@ -151,7 +151,7 @@ def precision_design(family, precision, n):
                          f"{family.name!r}")  # fmt: skip
     Z = checks.numbers("precision", precision, n)
     Z = Z[:, None] if Z.ndim == 1 else Z
-    if linalg.find_independent(Z, np.ones(n)).sum() < Z.shape[1]:
+    if linalg.find_independent(Dense(Z), np.ones(n)).sum() < Z.shape[1]:
         raise ValueError("the columns of precision= are linearly dependent; drop some")
     return {family.regressed: Z}
 

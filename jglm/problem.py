@@ -129,6 +129,7 @@ class Problem:
 
     def lin_and_reach(self, flat, move):
         """(lin at flat coefficients, the largest change of lin by a move in a row that counts), in one pass."""
+        move = move[: flat.size]  # without free parameters
         if not np.any(move) or not np.all(np.isfinite(move)):
             return self.lin(flat), 0.0
         both = self.hosted.times(np.hstack([v.reshape(self.width, -1).T for v in (flat, move)]))
