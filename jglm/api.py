@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jglm import checks, deferred, frames, io, modelfile, resolve
+from jglm import cache, checks, deferred, frames, io, modelfile, resolve
 from jglm import data as arrays
 from jglm import estimate as estimation
 from jglm.formula import Formula
@@ -73,6 +73,7 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
 
 
 def _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, options, **kept):
+    cache.enable()
     if penalty is not None and not hasattr(penalty, "value"):
         raise TypeError(f"penalty is a {type(penalty).__name__}; it must be one of jglm.penalties, such as ridge(1.0)")
     width = link.width(family)

@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from jglm.designs import Factors
+from jglm.designs import Categorical
 
 ELEMENTS = 5e6  # of the design, beyond which factors are coded
 ROWS = 100  # enough for formulaic to decide the columns
@@ -83,11 +83,11 @@ def numeric_spec(spec, rest, fresh):
 
 
 def design(names, numeric, terms, levels):
-    """The `Factors` of columns `names` from numeric ones (names, values) and coded terms."""
+    """The `Categorical` of columns `names` from numeric ones (names, values) and coded terms."""
     place = {name: j for j, name in enumerate(names)}
     index = [codes for term in terms for codes in _codes(term, levels, place, len(names))]
     positions = np.array([place[name] for name in numeric[0]], np.int32)
-    return Factors(np.ascontiguousarray(numeric[1]), positions, np.array(index, np.int32), len(names))
+    return Categorical(np.ascontiguousarray(numeric[1]), positions, np.array(index, np.int32), len(names))
 
 
 def _codes(term, levels, place, spare):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from jglm import checks, linalg, response
-from jglm.designs import Dense, WithConstant, place
+from jglm.designs import Dense, place
+from jglm.matrix import design_of
 from jglm.model import Data
 
 
@@ -36,57 +37,9 @@ class Prepared:
         """The design as a matrix (n, p)."""
         return self.design.dense()
 
-    def device(self, design, dtype):
-        """The same for the solver, with (some columns of) the design in `dtype`."""
-        rest = place((self.y, self.weight, self.offset, self.size, self.designs))
-        return Data(place(design, dtype), *rest)
-
-
-def matrix(X, names=None):
-    """(X float64 (n, p), names): NumPy, JAX, pandas, Polars, Arrow or lists of numbers."""
-    if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
-        raise TypeError(
-            "X is a SciPy sparse matrix; pass X.toarray() (index-coded and sparse designs are not read yet)"
-        )
-    columns = getattr(X, "columns", None) if hasattr(X, "to_numpy") or hasattr(X, "to_pandas") else None
-    if columns is not None and not hasattr(X, "iloc") and hasattr(X, "column_names"):
-        columns, X = X.column_names, np.column_stack([c.to_numpy() for c in X.columns])
-    array = checks.to_numpy("X", X)
-    if array.ndim == 1:
-        raise ValueError(f"X has shape {array.shape}; it must be (n, p): use X[:, None] for a single column")
-    if array.ndim != 2:
-        raise ValueError(f"X has {array.ndim} dimensions; it must be (n, p)")
-    if array.shape[0] == 0:
-        raise ValueError("X has no rows; a fit needs data")
-    array = checks.floats("X", array)
-    size = largest(array)
-    if not np.all(np.isfinite(size)):
-        checks.refuse("X", ~np.isfinite(array), "NaN or infinite", "drop or fill them")
-    if np.any((size > 1e150) | ((size > 0) & (size < 1e-150))):
-        j = int(np.argmax((size > 1e150) | ((size > 0) & (size < 1e-150))))
-        raise ValueError(f"column {j} of X has values of size {size[j]:.0e}, whose squares leave the range of numbers; "
-                         "rescale it")  # fmt: skip
-    p = array.shape[1]
-    if names is None:
-        names = [str(c) for c in columns] if columns is not None else [f"x{i + 1}" for i in range(p)]
-    if isinstance(names, str) or not hasattr(names, "__iter__"):
-        raise TypeError(f"names is {names!r}; it must be a list of {p} names")
-    names = [str(v) for v in names]
-    if len(names) != p:
-        raise ValueError(f"names has {len(names)} entries, X has {p} columns")
-    if len(set(names)) != p:
-        twice = next(v for v in names if names.count(v) > 1)
-        raise ValueError(f"the column name {twice!r} stands twice; names must differ")
-    return array, names
-
-
-def largest(X, rows=4096):
-    """The largest size of an entry of each column, not finite where one is not; by blocks that stay in cache."""
-    size = np.zeros(X.shape[1])
-    for i in range(0, len(X), rows):
-        part = X[i : i + rows]
-        size = np.maximum(size, np.maximum(part.max(axis=0), -part.min(axis=0)))
-    return size
+    def device(self, design):
+        """The same for the solver, with (some columns of) the design."""
+        return Data(*place((design, self.y, self.weight, self.offset, self.size, self.designs)))
 
 
 def offsets(offset, exposure, n, width):
@@ -131,17 +84,6 @@ def likelihood_weights(family, weights, size, kind):
     return weights, np.ones(n), weights
 
 
-def with_intercept(X, names):
-    """(design with a column of ones in front, names); a constant column beside it warns."""
-    if "Intercept" in names:
-        raise ValueError("X has a column named 'Intercept'; use intercept=False or rename it")
-    constant = [name for j, name in enumerate(names) if X[0, j] == X[-1, j] and np.all(X[:, j] == X[0, j])]
-    if constant:
-        warnings.warn(f"constant column {', '.join(constant)} besides the intercept; one of them is dropped "
-                      "(use intercept=False to keep yours)", UserWarning, stacklevel=4)  # fmt: skip
-    return WithConstant(Dense(X)), ["Intercept", *names]
-
-
 def precision_design(family, precision, n):
     """{name: Z (n, q)} of the family's regressed parameter, {} where none is given (a constant)."""
     if precision is None:
@@ -159,8 +101,9 @@ def precision_design(family, precision, n):
 def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trials, intercept, names, precision=None):
     """(Prepared, family with its number of classes) from what the user gave; raises as described in `checks`."""
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
-    X, names = (X, names) if hasattr(X, "rmatvec") else matrix(X, names)
-    n = X.shape[0]
+    constant = bool(intercept) and not family.has_cutpoints
+    design, names = design_of(X, names, constant)
+    n = design.shape[0]
     w = weights_of(weights, n)
     encoded, family = response.encode(family, y, trials, None if weights is None else w)
     if len(encoded.y) != n:
@@ -174,16 +117,12 @@ def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trial
             "quasi-likelihood one, and llf and aic are not those of a distribution", UserWarning, stacklevel=4,
         )  # fmt: skip
     shift = offsets(offset, exposure, n, link.width(family))
-    if intercept and not family.has_cutpoints:
-        design, names = with_intercept(X, names)
-    elif X.shape[1] == 0:
+    if design.shape[1] == 0:
         raise ValueError("X has no columns and intercept=False; there is nothing to estimate")
-    else:
-        design = X if hasattr(X, "rmatvec") else Dense(X)
     nobs = float(np.sum(power[weight > 0])) if weight_kind == "frequency" else float(np.sum(weight > 0))
     prepared = Prepared(
         design, encoded.y, weight, size, power, shift, names, encoded.levels,
-        bool(intercept) and not family.has_cutpoints, nobs, offset is not None or exposure is not None,
+        constant, nobs, offset is not None or exposure is not None,
         precision_design(family, precision, n),
     )  # fmt: skip
     return prepared, family

@@ -5,10 +5,12 @@ compiled but the rows themselves.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from jglm import linalg
+from jglm.designs import products
 from jglm.solvers import Status
 
 # Below this many multiplications a step costs less than compiling a solver would.
@@ -45,7 +47,7 @@ def normal_equations(X, weight, score, bend, penalty, flat):
     """
     w = weight if bend.ndim == 1 else weight[:, None, None]
     with np.errstate(over="ignore", invalid="ignore"):
-        H = (linalg.gram if bend.ndim == 1 else linalg.gram_blocks)(X, w * bend)
+        H = _gram(X, w * bend)
         fit = np.sqrt(max(flat @ H @ flat, 0.0))
         R = linalg.triangle_of(H if penalty is None else H + penalty)
     if R is not None and linalg.well_conditioned(R):
@@ -59,6 +61,10 @@ def normal_equations(X, weight, score, bend, penalty, flat):
     p = A.shape[1]
     R = linalg.triangle(np.column_stack([A, z]))
     return R[:p, :p], R[:p, p], fit
+
+
+def _gram(X, w):
+    return products.gram(X, w) if w.ndim == 1 else products.gram_blocks(partial(products.gram, X), w)
 
 
 def gradient(X, weight, score, penalty, flat):
@@ -148,7 +154,7 @@ def _newton(X, weight, here, penalty, flat):
     if same:
         return *normal_equations(X, weight, here.score, here.expected, penalty, flat), True
     if np.any(here.observed[weight > 0] <= 0):
-        H = linalg.gram(X, weight * here.observed)
+        H = products.gram(X, weight * here.observed)
         whole = linalg.triangle_of(H if penalty is None else H + penalty)
         if linalg.well_conditioned(whole):
             g = gradient(X, weight, here.score, penalty, flat)

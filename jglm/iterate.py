@@ -60,7 +60,7 @@ def by_solver(problem, solver, start, progress):
     """A solver of jglm.solvers, in the traced loop or, where it takes longer, in the host loop with a progress bar."""
     if start is not None and not isinstance(start, Unknowns):
         start = Unknowns(jnp.asarray(start, jnp.float64), {})
-    asked = solver.asks == GRADIENT or (solver.asks == HESSIAN and not problem.design.is_matrix)
+    asked = solver.asks in (GRADIENT, HESSIAN)
     look = host_pass(problem) if asked and start is not None else None
     quick = np.prod(problem.design.shape) * problem.width <= HOST_ELEMENTS
     if (progress is None and quick and look is None) or isinstance(solver, Gradient):
@@ -81,5 +81,5 @@ def by_solver(problem, solver, start, progress):
 
 def host_pass(problem):
     """Passes over a design that lies in the host's memory, None where there is a device for them."""
-    here = jax.default_backend() == "cpu" and problem.dtype == "float64" and not problem.model.family.free
+    here = jax.default_backend() == "cpu" and not problem.model.family.free
     return HostPass(problem) if here else None

@@ -3,11 +3,10 @@
 NumPy only: scipy.linalg would take 0.2 s to import.
 """
 
-import jax
 import numpy as np
 
-_squares_compiled = jax.jit(lambda design, w: design.squares(w))
-_gram_compiled = jax.jit(lambda design, w: design.gram(w))
+from jglm.designs import products
+
 WIDE = 3000  # columns beyond which no p x p matrix is made
 RANK_TOLERANCE = 1e-11  # R's glm: the part of a column that is new, relative to the column
 
@@ -36,7 +35,7 @@ def find_independent(design, weight):
     """Which columns of a design (n, p) are kept by the rows of positive weight; later columns go first, as in R."""
     n, p = design.shape
     if p > WIDE:  # a matrix of p x p is no longer made; columns without a row go
-        return np.asarray(_squares_compiled(design, (weight > 0).astype(float))) > 0
+        return products.compiled("squares", design, (weight > 0).astype(float)) > 0
     if not design.is_matrix:
         return _independent_codes(design, weight)
     on = np.flatnonzero(weight > 0)
@@ -51,7 +50,7 @@ def find_independent(design, weight):
 
 def _independent_codes(design, weight):
     """The same from X'X, whose entries are counts for the most part, and exact."""
-    G = np.asarray(_gram_compiled(design, (weight > 0).astype(float)))
+    G = design.crossprod((weight > 0).astype(float))
     size = np.sqrt(np.diagonal(G))
     unit = G / np.outer(*(np.where(size > 0, size, 1.0),) * 2)
     if np.all(size > 0) and well_conditioned(triangle_of(unit)):
@@ -86,32 +85,6 @@ def triangle_of(H):
         return np.linalg.cholesky(H / np.outer(d, d)).T * d
     except np.linalg.LinAlgError:
         return None
-
-
-def gram(X, w, rows=16384):
-    """X' diag(w) X over blocks of rows that stay in cache, for w of either sign."""
-    total = np.zeros((X.shape[1], X.shape[1]))
-    root = np.sqrt(w) if np.all(w >= 0) else None
-    for i in range(0, len(X), rows):
-        part = slice(i, i + rows)
-        if root is not None:
-            A = X[part] * root[part, None]
-            total += A.T @ A  # BLAS sees that it is symmetric and does half the work
-        else:
-            total += (X[part] * w[part, None]).T @ X[part]
-    return total
-
-
-def gram_blocks(X, W):
-    """X' W X for W (n, k, k): (k p, k p), class by class."""
-    k, p = W.shape[1], X.shape[1]
-    H = np.empty((k * p, k * p))
-    for i in range(k):
-        for j in range(i, k):
-            block = gram(X, W[:, i, j])
-            H[i * p : (i + 1) * p, j * p : (j + 1) * p] = block
-            H[j * p : (j + 1) * p, i * p : (i + 1) * p] = block.T
-    return H
 
 
 def well_conditioned(R, pivot=1e-3):

@@ -30,7 +30,7 @@ def of(fit):
 def _known(fit):
     """Whether there are standard errors to show."""
     stored = fit._joint if fit._joins else fit._unscaled
-    return fit.covariance is not None and (stored is not None or fit._prepared is not None)
+    return fit.covariance is not None and not fit._wide and (stored is not None or fit._prepared is not None)
 
 
 def _coefficients(fit):
@@ -72,6 +72,8 @@ def _notes(fit):
     notes = []
     if fit.aliased:
         notes.append(f"Aliased (combinations of earlier columns): {', '.join(fit.aliased)}.")
+    if fit._wide and fit.covariance is not None:
+        notes.append("Standard errors of so many coefficients are computed when asked for: fit.bse.")
     if fit.n_dropped:
         notes.append(f"{fit.n_dropped:,} rows with missing values were dropped.")
     if fit.separated:

@@ -7,8 +7,10 @@ import numpy as np
 
 from jglm import checks, frames
 from jglm import data as arrays
-from jglm.designs import Dense
+from jglm.designs import Dense, WithConstant
 from jglm.joint import per_row
+from jglm.matrix import design_of
+from jglm.padding import bind, over_rows
 from jglm.rows import eta_of, moments
 
 KINDS = ("mean", "link", "class", "log_prob")
@@ -21,8 +23,12 @@ def _mean_of(model, lin, values):
     return moments(model.family, eta_of(model, lin, values))[0]
 
 
-_mean_compiled = jax.jit(lambda model, lin, values: jax.vmap(lambda v, u: _mean_of(model, v, u))(lin, values))
-_eta_compiled = jax.jit(lambda model, lin, values: jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values))
+def _means(model, lin, values):
+    return jax.vmap(lambda v, u: _mean_of(model, v, u))(lin, values)
+
+
+def _etas(model, lin, values):
+    return jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values)
 
 
 def precision_designs(fit, X, n, precision=None):
@@ -65,7 +71,7 @@ def of_lin(fit, lin, kind):
     """The mean, the label or the log probabilities that belong to a linear predictor."""
     values = row_values(fit, len(lin))
     if kind == "mean":
-        return np.asarray(_mean_compiled(fit.model, lin, values))
+        return over_rows(bind(_means, fit.model), lin, values)
     if fit.levels is None:
         raise ValueError(f"kind={kind!r} is for families of labels; the family is {fit.family.name!r}")
     eta = eta_of_lin(fit, lin)
@@ -89,12 +95,13 @@ def design_and_lin(fit, X, offset, exposure):
         return _of_frame(fit, X, offset, exposure)
     design = _design(fit, X)
     _warn_without_offset(fit, offset, exposure)
-    return Dense(design), design @ _coefficients(fit) + arrays.offsets(offset, exposure, len(design), fit.model.width())
+    shift = arrays.offsets(offset, exposure, design.shape[0], fit.model.width())
+    return design, design.times(_coefficients(fit)) + shift
 
 
 def eta_of_lin(fit, lin, designs=None):
     """The natural parameters of rows, with their `precision_designs`."""
-    return np.asarray(_eta_compiled(fit.model, lin, row_values(fit, len(lin), designs)))
+    return over_rows(bind(_etas, fit.model), lin, row_values(fit, len(lin), designs))
 
 
 def _coefficients(fit):
@@ -118,11 +125,11 @@ def _design(fit, X):
         if missing:
             raise ValueError(f"X has no column {missing[0]!r}{checks.nearest(missing[0], known)}")
         X = frames.to_pandas(X, names)
-    design, _ = arrays.matrix(X)
+    design, _ = design_of(X)
     if design.shape[1] != len(names):
         raise ValueError(f"X has {design.shape[1]} columns, the fit had {len(names)}"
                          + (" (without the intercept, which is added)" if fit.intercept else ""))  # fmt: skip
-    return np.column_stack([np.ones(len(design)), design]) if fit.intercept else design
+    return WithConstant(design) if fit.intercept else design
 
 
 def _whole_rows(frame, columns):

@@ -7,6 +7,7 @@ from jglm import checks, distribution, inference, prediction, residuals
 from jglm.density import by_rows
 
 INTERVALS = ("mean", "prediction")
+ROWS = 4096  # of a block whose design is written out
 
 
 _quantiles_compiled = jax.jit(
@@ -26,8 +27,7 @@ def with_interval(fit, X, offset, exposure, interval, level, precision):
     rows, lin = prediction.design_and_lin(fit, X, offset, exposure)
     mean = prediction.of_lin(fit, lin, "mean")
     if interval == "mean":
-        design, cov = rows.dense(), np.nan_to_num(fit.cov_params(), nan=0.0)
-        reach = inference.quantile(0.5 + level / 2, fit._df) * np.sqrt(np.einsum("ni,ij,nj->n", design, cov, design))
+        reach = inference.quantile(0.5 + level / 2, fit._df) * _lin_errors(rows, fit.cov_params())
         ends = np.column_stack([prediction.of_lin(fit, lin + side * reach, "mean") for side in (-1, 1)])
         return np.column_stack([mean, ends.min(axis=1), ends.max(axis=1)])
     designs = prediction.precision_designs(fit, X, len(lin), precision)
@@ -39,3 +39,12 @@ def with_interval(fit, X, offset, exposure, interval, level, precision):
     p = np.array([0.5 - level / 2, 0.5 + level / 2])
     ends = np.asarray(_quantiles_compiled(fit.family, residuals.method_of(fit, phi), p, eta, phi))
     return np.column_stack([mean, np.where(whole[:, None], ends, np.nan)])
+
+
+def _lin_errors(design, cov):
+    """Standard errors of the linear predictor, by blocks of rows."""
+    cov, errors = np.nan_to_num(cov, nan=0.0), []
+    for first in range(0, design.shape[0], ROWS):
+        X = design.take(np.arange(first, min(first + ROWS, design.shape[0]))).dense()
+        errors.append(np.sqrt(np.einsum("ni,ni->n", X @ cov, X)))
+    return np.concatenate(errors)

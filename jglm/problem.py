@@ -8,17 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import irls, linalg
-from jglm.designs import gram_blocks, place
+from jglm.designs import place, products
 from jglm.model import Data, Model, Unknowns
-from jglm.rows import describe, row_derivatives, start_of_rows
+from jglm.padding import bind, pad, padded_size
+from jglm.rows import describe, row_derivatives, start_of_rows, totals
 
-describe_compiled = jax.jit(describe)
-_start_compiled = jax.jit(start_of_rows)
-_totals_compiled = jax.jit(lambda *given: describe(*given)[1])
-_squares_compiled = jax.jit(lambda design, w: design.squares(w))
-_gram_compiled = jax.jit(lambda design, w: design.gram(w))
-_blocks_compiled = jax.jit(gram_blocks)
-_derivatives_compiled = jax.jit(row_derivatives)
+PLACED = 20_000  # rows; fewer are copied in less time with every call than they are placed once
 
 
 def flatten_host(coef):
@@ -33,8 +28,9 @@ class Problem:
     def __init__(self, model, prepared, kept, dtype="float64", values=None):
         self.model, self.prepared, self.kept = model, prepared, kept
         self.values = values or {}
+        self._bound: dict = {}
         self.dtype = dtype
-        self.design = prepared.design if kept.all() else prepared.design.columns(kept)
+        self.design = (prepared.design if kept.all() else prepared.design.columns(kept)).astype(dtype)
         self.width = model.width() or 1
         count = np.sum(prepared.power[prepared.weight > 0])
         if model.family.prior_weights == "dispersion":
@@ -44,31 +40,29 @@ class Problem:
     @cached_property
     def X(self):
         """The design as a matrix (n, p), rounded as the solver has it; for problems of moderate size."""
-        X = self.prepared.X if self.kept.all() else np.ascontiguousarray(self.prepared.X[:, self.kept])
-        return X if self.dtype == "float64" else X.astype(self.dtype).astype(np.float64)
+        return self.design.dense()
 
     @cached_property
     def data(self):
         """The `Data` for a solver, where it runs."""
-        return self.prepared.device(self.design, self.dtype)
+        return self.prepared.device(self.design)
 
     @cached_property
     def hosted(self):
-        """The design for passes on the host: a matrix as it is, codes where they are compiled for."""
-        return self.design if self.design.is_matrix else self.data.X
+        """The design for passes on the host."""
+        return self.design.hosted()
 
     def gram(self, w):
         """X'WX for weights (n,), or (n, k, k) class by class, on a CPU."""
-        if self.design.is_matrix:
-            return (linalg.gram if w.ndim == 1 else linalg.gram_blocks)(self.X, w)
-        return np.asarray((_gram_compiled if w.ndim == 1 else _blocks_compiled)(self.data.X, w))
+        crossprod = self.hosted.crossprod
+        return crossprod(w) if w.ndim == 1 else products.gram_blocks(crossprod, w)
 
     def rows(self, part):
         """Those rows (an array of indices) of the data."""
         p, design = self.prepared, self.design.take(part)
         parts = {name: Z[part] for name, Z in p.designs.items()}
         rest = place((p.y[part], p.weight[part], p.offset[part], p.size[part], parts))
-        return Data(place(design, self.dtype), *rest)
+        return Data(place(design), *rest)
 
     def part(self, rows, penalty):
         """Some rows as a problem of their own, with another penalty."""
@@ -87,7 +81,7 @@ class Problem:
     def with_model(self, model):
         """The same data seen through another model."""
         other = object.__new__(Problem)
-        other.__dict__.update(vars(self), model=model)
+        other.__dict__.update(vars(self), model=model, _bound={})
         return other
 
     @property
@@ -112,15 +106,36 @@ class Problem:
         whole[self.kept] = coef
         return whole
 
+    @cached_property
+    def padded(self):
+        """y, weight, offset, size and power with rows of weight 0 behind, where the solver runs."""
+        p = self.prepared
+        like = int(np.argmax(p.weight > 0))
+        weight = p.weight
+        if padded_size(len(weight)) > len(weight):
+            weight = np.concatenate([weight, np.zeros(padded_size(len(weight)) - len(weight))])
+        rows = pad(p.y, like), weight, *(pad(v, like) for v in (p.offset, p.size, p.power))
+        return place(rows) if len(weight) > PLACED else rows
+
+    def bound(self, function, *static):
+        """A function of the model and of rows, compiled for the model."""
+        if (function, static) not in self._bound:
+            self._bound[function, static] = bind(function, self.model, *static)
+        return self._bound[function, static]
+
+    def _described(self, function, lin):
+        y, weight, _, size, power = self.padded
+        values = {name: pad(np.asarray(v)) for name, v in self.values.items()}
+        return self.bound(function)(y, pad(lin), weight, size, power, self.count, values)
+
     def at(self, lin):
         """(Rows, Totals) at a linear predictor."""
-        p = self.prepared
-        return describe_compiled(self.model, p.y, lin, p.weight, p.size, p.power, self.count, self.values)
+        rows, totals = self._described(describe, lin)
+        return jax.tree.map(lambda v: np.asarray(v)[: len(lin)], rows), totals
 
     def totals(self, lin):
         """Totals alone, without keeping what each row looks like."""
-        p = self.prepared
-        return _totals_compiled(self.model, p.y, lin, p.weight, p.size, p.power, self.count, self.values)
+        return self._described(totals, lin)
 
     def lin(self, flat):
         """The linear predictor at flat coefficients, offset included."""
@@ -139,7 +154,7 @@ class Problem:
 
     def squares(self, w):
         """The diagonal of X'WX."""
-        return np.asarray(_squares_compiled(self.data.X, w))
+        return products.compiled("squares", place(self.design), w)
 
     def spread(self):
         """The root mean square of each column in the rows that count."""
@@ -154,12 +169,14 @@ class Problem:
     def derivatives(self, lin, penalized=0.0):
         """The View of IRLS at a linear predictor: loss, score, observed and expected information of the rows."""
         p = self.prepared
-        loss, *rest = (np.asarray(v) for v in _derivatives_compiled(self.model, p.y, lin, p.weight))
+        y, weight = self.padded[:2]
+        loss, *rest = (np.asarray(v)[: len(lin)] for v in self.bound(row_derivatives)(y, pad(lin), weight))
         return irls.View(float(p.weight @ loss) + penalized, *rest)
 
     def start(self):
         """The rows' own linear predictors to begin at."""
-        return np.asarray(_start_compiled(self.model, self.prepared.y, self.prepared.weight))
+        y, weight = self.padded[:2]
+        return np.asarray(self.bound(start_of_rows)(y, weight))[: len(self.prepared.y)]
 
     def penalty_diagonal(self):
         """The diagonal of the Hessian of a (separable) penalty in the flat coefficients."""

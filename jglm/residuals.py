@@ -8,7 +8,8 @@ from jax.scipy.special import ndtri
 from jglm import checks, distribution, prediction, response
 from jglm import data as arrays
 from jglm.density import by_rows
-from jglm.problem import describe_compiled
+from jglm.padding import bind, over_rows
+from jglm.rows import describe
 
 KINDS = ("response", "pearson", "deviance", "working", "quantile")
 
@@ -30,13 +31,16 @@ def of(fit, X, y, kind, weights, offset, exposure, trials, precision, seed):
         y, weight, size, power = _new_rows(fit, y, lin, weights, trials)
     designs = None if kind == "response" else prediction.precision_designs(fit, X, len(lin), precision)
     values = prediction.row_values(fit, len(lin), designs)
-    rows, _ = describe_compiled(fit.model, y, lin, weight, size, power, max(fit.nobs, 1.0), values)
-    rows = jax.tree.map(np.asarray, rows)
+    rows = over_rows(bind(_look, fit.model), y, lin, weight, size, power, values)
     if kind == "quantile":
         return quantile_residuals(fit, y, rows.eta, size, weight, seed)
     # What the rows' mean is the mean of: y, or T(y) where the moments of y are not known.
     known = fit.family.T_ is None or fit.family.moments_ is not None
     return of_rows(kind, y if known else np.asarray(jax.vmap(fit.family.statistic)(y)), rows, weight)
+
+
+def _look(model, y, lin, weight, size, power, values):
+    return describe(model, y, lin, weight, size, power, 1.0, values)[0]
 
 
 def _new_rows(fit, y, lin, weights, trials):

@@ -13,6 +13,7 @@ from jglm import (
     inference,
     io,
     joint,
+    linalg,
     modelfile,
     overview,
     prediction,
@@ -24,6 +25,7 @@ from jglm.solvers import Status
 
 COVARIANCES = (None, "model", "joint")
 DISPERSIONS = ("pearson", "deviance", "ml")
+LARGEST = 20_000  # coefficients of which a covariance is made
 
 
 @dataclass(repr=False)
@@ -212,10 +214,20 @@ class Fit:
         if self.covariance is None:
             raise ValueError("the model was fitted with covariance=None; use fit.with_covariance('model')")
         if self._unscaled is None:
+            if self.rank > LARGEST:
+                raise ValueError(
+                    f"the covariance of {self.rank:,} coefficients is a matrix of {8e-9 * self.rank**2:,.0f} GB, which "
+                    f"is not made beyond {LARGEST:,}; fit fewer columns where standard errors matter"
+                )
             with jax.enable_x64(True):
                 prepared = self._data("the covariance")
                 self._unscaled = deferred.unscaled_covariance(self.model, prepared, self.kept, self.params)
         return self._unscaled
+
+    @property
+    def _wide(self):
+        """Whether a covariance is only made when it is asked for."""
+        return self.rank > linalg.WIDE
 
     def with_covariance(self, covariance):
         """The same fit with another covariance: None, "model" or "joint" (observed information of the coefficients and
@@ -355,15 +367,18 @@ class Fit:
 
     # ------------------------------------------------------------------ keeping
     def detach(self):
-        """The same fit without the data, whose covariance and null deviance are computed first."""
+        """The same fit without the data, whose covariance and null deviance are computed first; the covariance only of
+        up to 3,000 coefficients."""
         if self._prepared is not None:
             _ = self.null_deviance
-            if self.covariance is not None:
+            kept = None if self._wide else self.covariance
+            if kept is not None:
                 self.cov_params()
             if self.free:
                 self._joint_covariance()
             self._likelihood()
-        return replace(self, _prepared=None)
+            return replace(self, _prepared=None, covariance=kept)
+        return self
 
     def __getstate__(self):
         return vars(self.detach())

@@ -197,26 +197,36 @@ def moments(family, eta):
 
 
 def describe(model, y, lin, weight, size, power, count, values):
-    """(Rows, Totals) at lin and the `values` {name: (n,) or (n, s)} of the parameters that eta takes besides lin.
+    """(Rows, Totals) at lin and the `values` {name: (n,) or (n, s)} of the parameters that eta takes besides lin."""
+    family, t = model.family, statistics(model, y)
+    eta, mu, variance, unit, totals = _totals(model, t, y, lin, weight, size, power, count, values)
+    score = jax.vmap(jax.grad(lambda t, v, u: family.loss_one(t, eta_of(model, v, u)), argnums=1))(t, lin, values)
+    jac = jax.vmap(jax.jacfwd(lambda v, u: eta_of(model, v, u)))(lin, values)
+    expected = _sandwich(jac, jax.vmap(jax.hessian(family.a))(eta), eta.ndim, lin.ndim)
+    slope = None
+    if lin.ndim == 1 and mu.ndim == 1:
+        slope = jax.vmap(jax.grad(lambda v, u: moments(family, eta_of(model, v, u))[0]))(lin, values)
+    return Rows(eta, mu, score, expected, slope, variance, unit), totals
+
+
+def totals(model, y, lin, weight, size, power, count, values):
+    """Totals alone.
 
     The log-likelihood is sum power_i log p(y_i; eta_i, phi / size_i), with phi the deviance / count where the
     dispersion is estimated, as R has it; NaN for a family without a closed base measure.
     """
+    return _totals(model, statistics(model, y), y, lin, weight, size, power, count, values)[-1]
+
+
+def _totals(model, t, y, lin, weight, size, power, count, values):
+    """(eta, mu, variance, unit deviance of the rows, Totals)."""
     family, on = model.family, weight > 0
-    t = statistics(model, y)
-    loss = lambda t, v, u: family.loss_one(t, eta_of(model, v, u))
-    mean = lambda v, u: moments(family, eta_of(model, v, u))[0]
     eta = jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values)
     mu, variance = jax.vmap(lambda e: moments(family, e))(eta)
-    score = jax.vmap(jax.grad(loss, argnums=1))(t, lin, values)
-    jac = jax.vmap(jax.jacfwd(lambda v, u: eta_of(model, v, u)))(lin, values)
-    bend = jax.vmap(jax.hessian(family.a))(eta)
-    expected = _sandwich(jac, bend, eta.ndim, lin.ndim)
     total = lambda v: jnp.sum(jnp.where(on, weight * v, 0.0))
-    slope, chi2 = None, jnp.full((), jnp.nan, lin.dtype)
-    if lin.ndim == 1 and mu.ndim == 1:
-        slope = jax.vmap(jax.grad(mean))(lin, values)
-        chi2 = total((y - mu) ** 2 / variance) if family.T_ is None or family.moments_ is not None else jnp.nan
+    chi2 = jnp.full((), jnp.nan, lin.dtype)
+    if lin.ndim == 1 and mu.ndim == 1 and (family.T_ is None or family.moments_ is not None):
+        chi2 = total((y - mu) ** 2 / variance)
     safe, phi = jnp.where(on, size, 1.0), jnp.ones((), lin.dtype)
     log_prob = lambda phi: jax.vmap(family.log_prob_one)(y, eta, phi / safe)
     if family.T_ is not None:
@@ -230,7 +240,7 @@ def describe(model, y, lin, weight, size, power, count, values):
     if family.has_density:
         phi = deviance / count if family.dispersion == "estimated" else phi
         llf = jnp.sum(jnp.where(on, power * log_prob(phi), 0.0))
-    return Rows(eta, mu, score, expected, slope, variance, unit), Totals(deviance, chi2, llf)
+    return eta, mu, variance, unit, Totals(deviance, chi2, llf)
 
 
 def _sandwich(jac, bend, eta_dim, lin_dim):

@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["JGLM_COMPILATION_CACHE"] = "off"  # nothing is written to the user's folder
 
 import jax
 import pytest

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import sparse
 
-from jglm.designs import Dense, Factors, WithConstant, gram_blocks, place
+from jglm.designs import Categorical, Columns, Dense, Lagged, Scaled, Sparse, WithConstant, gram_blocks, place
 from jglm.designs import dense as design
 
 RNG = np.random.default_rng(0)
-SHAPES = {"one block": (50, 4), "many blocks and a rest": (2 * (design.BLOCK_ELEMENTS // 300) + 777, 300)}
+SHAPES = {"one block": (50, 4), "many blocks and a rest": (2 * (design.BLOCK_ELEMENTS["cpu"] // 300) + 777, 300)}
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -47,14 +48,14 @@ def test_products_with_several_columns():
 
 
 def factors(n=500):
-    """Two factors, their interaction and two numeric columns, in a mixed order: (Factors, the matrix)."""
+    """Two factors, their interaction and two numeric columns, in a mixed order: (Categorical, the matrix)."""
     a, b = RNG.integers(0, 3, n), RNG.integers(0, 4, n)
     numeric = np.column_stack([np.ones(n), RNG.normal(size=n)])
     width = 1 + 2 + 1 + 4 + 6
     main = np.where(a == 0, width, a)  # columns 1, 2
     other = 4 + b  # all four levels: columns 4 to 7
     crossed = np.where((a == 0) | (b == 3), width, 8 + (a - 1) + 2 * b)
-    D = Factors(numeric, np.array([0, 3], np.int32), np.array([main, other, crossed], np.int32), width)
+    D = Categorical(numeric, np.array([0, 3], np.int32), np.array([main, other, crossed], np.int32), width)
     whole = np.zeros((n, width + 1))
     whole[:, [0, 3]] = numeric
     for codes in (main, other, crossed):
@@ -62,26 +63,90 @@ def factors(n=500):
     return D, whole[:, :width]
 
 
-@pytest.mark.parametrize("kind", ["factors", "constant"])
-def test_a_design_without_its_matrix_is_the_matrix(kind):
-    D, X = factors() if kind == "factors" else (WithConstant(Dense(M := RNG.normal(size=(500, 3)))), None)
-    X = np.column_stack([np.ones(500), M]) if X is None else X
+def sparse_matrix(n=500, p=40):
+    return np.where(RNG.uniform(size=(n, p)) < 0.1, RNG.normal(size=(n, p)), 0.0)
+
+
+def lagged(filters=None):
+    """Signals with their past, within series: (Lagged, the matrix)."""
+    signal, series, lags = RNG.normal(size=(500, 2)), np.repeat([0, 1, 2], [200, 3, 297]), 5
+    X = np.zeros((500, 2, lags))
+    for row in range(500):
+        for lag in range(lags):
+            if row >= lag and series[row - lag] == series[row]:
+                X[row, :, lag] = signal[row - lag]
+    D = Lagged.of(signal, lags if filters is None else None, filters, series)
+    return D, (X if filters is None else X @ filters).reshape(500, -1)
+
+
+def stored(dtype):
+    X = np.round(RNG.normal(size=(500, 6)) * 4).astype(dtype)
+    return Dense(X, "float64"), X.astype(float)
+
+
+def combined():
+    parts = [Dense(RNG.normal(size=(500, 3))), Sparse.of(sparse.csr_array(sparse_matrix())), factors()[0]]
+    return WithConstant(Columns(tuple(parts))), np.column_stack([np.ones(500), *(D.dense() for D in parts)])
+
+
+def scaled():
+    X = sparse_matrix() + 0.3 * (np.arange(40) == 7)
+    D = Scaled.standardized(Sparse.of(sparse.csr_array(X)))
+    return D, (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+KINDS = {
+    "float32": lambda: stored("float32"),
+    "int8": lambda: stored("int8"),
+    "bfloat16": lambda: stored(jnp.bfloat16),
+    "constant": lambda: (WithConstant(Dense(M := RNG.normal(size=(500, 3)))), np.column_stack([np.ones(500), M])),
+    "categorical": factors,
+    "sparse": lambda: (Sparse.of(sparse.csc_matrix(X := sparse_matrix())), X),
+    "columns": combined,
+    "scaled": scaled,
+    "lags": lagged,
+    "filters": lambda: lagged(RNG.normal(size=(5, 3))),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_design_is_its_matrix(kind):
+    D, X = KINDS[kind]()
     p, w = X.shape[1], RNG.uniform(size=500)
     assert D.shape == X.shape
-    np.testing.assert_array_equal(D.dense(), X)
+    np.testing.assert_allclose(D.dense(), X, atol=1e-14)
     on_device = place(D)
     for k in ((), (2,)):
         C, R = RNG.normal(size=(p, *k)), RNG.normal(size=(500, *k))
-        for lin in (D.times(C), jax.jit(type(D).matvec)(on_device, C)):
-            np.testing.assert_allclose(lin, X @ C, atol=1e-12)
-        for back in (D.rtimes(R), jax.jit(type(D).rmatvec)(on_device, R)):
+        for lin in (D.times(C), D.hosted().times(C), jax.jit(type(D).matvec)(on_device, C)):
+            np.testing.assert_allclose(lin, X @ C, atol=1e-11)
+        for back in (D.rtimes(R), D.hosted().rtimes(R), jax.jit(type(D).rmatvec)(on_device, R)):
             np.testing.assert_allclose(back, X.T @ R, atol=1e-11)
     gram = X.T @ (w[:, None] * X)
-    np.testing.assert_allclose(jax.jit(type(D).gram)(on_device, w), gram, atol=1e-11)
-    np.testing.assert_allclose(jax.jit(type(D).squares)(on_device, w), np.diagonal(gram), atol=1e-11)
-    kept, rows = RNG.uniform(size=p) < 0.6, np.flatnonzero(w > 0.5)
-    np.testing.assert_array_equal(D.columns(kept).take(rows).dense(), X[np.ix_(rows, kept)])
-    assert D.has_ones(w > 0.5)
+    for found in (D.crossprod(w), D.hosted().crossprod(w), jax.jit(type(D).gram)(on_device, w)):
+        np.testing.assert_allclose(found, gram, atol=1e-10)
+    np.testing.assert_allclose(jax.jit(type(D).squares)(on_device, w), np.diagonal(gram), atol=1e-10)
+    rows = np.flatnonzero(w > 0.5)
+    for kept in (RNG.uniform(size=p) < 0.6, np.ones(p, bool), np.arange(p) == 0):
+        np.testing.assert_allclose(D.columns(kept).take(rows).dense(), X[np.ix_(rows, kept)], atol=1e-14)
+        np.testing.assert_allclose(D.columns(kept).dense(), X[:, kept], atol=1e-14)
+    assert D.has_ones(w > 0.5) == bool(np.any(np.all(X[w > 0.5] == 1, axis=0)))
+    single = D.astype("float32")
+    assert single.eps == np.finfo(np.float32).eps
+    np.testing.assert_allclose(single.times(C), X @ C, atol=1e-4)
+    np.testing.assert_allclose(single.rtimes(R), X.T @ R, atol=2e-3)
+
+
+def test_factors_are_coded_by_their_levels():
+    pandas = pytest.importorskip("pandas")
+    first, second = np.array([7, 3, 3, 9]), pandas.Categorical(["b", "a", "b", "a"], categories=["b", "a", "unused"])
+    D = Categorical.of(first, second, numeric=np.arange(4.0))
+    np.testing.assert_array_equal(D.dense(), [[0, 1, 0, 0, 0], [1, 0, 0, 1, 0], [2, 0, 0, 0, 0], [3, 0, 1, 1, 0]])
+    assert Categorical.of(first, second, drop_first=False).dense().sum() == 8
+    with pytest.raises(ValueError, match="factor 2 must be one label a row"):
+        Categorical.of(first, np.array([1.0, np.nan, 2.0, 1.0]))
+    with pytest.raises(ValueError, match="4 and 3 rows"):
+        Categorical.of(first, first[1:])
 
 
 def test_an_aligned_matrix_is_placed_without_a_copy():
@@ -89,9 +154,8 @@ def test_an_aligned_matrix_is_placed_without_a_copy():
     start = -room.ctypes.data % 64
     X = room[start : start + 8000].view(np.float64).reshape(250, 4)
     X[:] = RNG.normal(size=X.shape)
-    placed = place(Dense(X)).X
+    placed: jax.Array = place(Dense(X)).X
     if jax.default_backend() == "cpu":
         assert placed.unsafe_buffer_pointer() == X.ctypes.data
     odd = RNG.normal(size=(251, 5))[1:, 1:]
     np.testing.assert_array_equal(place(Dense(odd)).X, odd)
-    assert place(Dense(odd), "float32").X.dtype == np.float32

@@ -5,12 +5,18 @@ rmatvec(r)     X'r           (n,) -> (p,),  (n, k) -> (p, k)
 gram(w)        X' diag(w) X  (n,) -> (p, p)
 squares(w)     its diagonal  (n,) -> (p,)
 
-These are traced. On the host a design holds NumPy arrays; there `times(coef)` is X coef and `rtimes(r)` X'r,
-`take(rows)` and `columns(kept)` give a part of it, and `dense()` the matrix. `place` puts it where the solver runs.
+These are traced. Outside a trace `times(coef)`, `rtimes(r)` and `crossprod(w)` are the first three in NumPy;
+`hosted()` is the design as many of them want it; `take(rows)` and `columns(kept)` give a part, `astype(dtype)` the
+design with products in "float64" or "float32", and `dense()` the matrix. `place` puts arrays where the solver runs.
 """
 
-from jglm.designs.dense import Dense, WithConstant, cross, gram_blocks
-from jglm.designs.factors import Factors
+from jglm.designs.categorical import Categorical
+from jglm.designs.combined import Columns, Scaled, WithConstant
+from jglm.designs.dense import Dense, cross, gram_blocks
+from jglm.designs.lagged import Lagged
 from jglm.designs.placement import place
+from jglm.designs.sparse import Sparse
 
-__all__ = ["Dense", "Factors", "WithConstant", "cross", "gram_blocks", "place"]
+__all__ = [
+    "Categorical", "Columns", "Dense", "Lagged", "Scaled", "Sparse", "WithConstant", "cross", "gram_blocks", "place",
+]  # fmt: skip

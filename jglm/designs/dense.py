@@ -1,138 +1,129 @@
-"""A matrix in memory, and one with a column of ones in front that is never written."""
+"""A matrix in memory."""
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jglm._record import record
+from jglm.designs import products
 
-# About a megabyte of X: a block stays in cache between being weighted and being multiplied.
-BLOCK_ELEMENTS = 1 << 17
+# About a megabyte of X: a block stays in cache between being weighted and being multiplied. A device that has thousands
+# of threads needs far larger ones.
+BLOCK_ELEMENTS = {"cpu": 1 << 17}
+OTHER_ELEMENTS = 1 << 26
 
 
-@record
+@record(static=("dtype",))
 class Dense:
-    """A matrix (n, p) in memory. Products run in X's dtype; sums over rows are kept in the dtype of the argument."""
+    """A matrix (n, p) in memory, NumPy's or JAX's, stored in any real type.
+
+    Products run in `dtype` ("float64", "float32", or None for that of X, at least float32), block by block where X is
+    stored in another; sums over rows are kept in the dtype of the argument.
+    """
 
     X: Any
+    dtype: str | None = None
 
-    is_matrix = True  # so that BLAS can be asked for its Gram matrix
+    is_matrix = True  # so that its rank can be read from its rows
 
     @property
     def shape(self):
         return self.X.shape
 
     @property
+    def _dtype(self):
+        own = self.X.dtype
+        return np.dtype(self.dtype or (own if own in (np.float32, np.float64) else np.float32))
+
+    @property
     def eps(self):
         """The relative precision of its products."""
-        return float(jnp.finfo(self.X.dtype).eps)
+        return float(np.finfo(self._dtype).eps)
 
+    # ------------------------------------------------------------------ traced
     def matvec(self, coef):
         """X coef, (p,) -> (n,) or (p, k) -> (n, k)."""
-        return _dot(self.X, coef.astype(self.X.dtype)).astype(coef.dtype)
+        X, c = self.X, coef.astype(self._dtype)
+        if X.dtype == self._dtype:
+            return _dot(X, c).astype(coef.dtype)
+        # A product and a sum are fused with the conversion, so no converted copy of X is made.
+        one = lambda c: jnp.sum(X.astype(self._dtype) * c[None, :], axis=1).astype(coef.dtype)
+        return one(c) if c.ndim == 1 else jnp.stack([one(c[:, j]) for j in range(c.shape[1])], axis=1)
 
     def rmatvec(self, r):
         """X'r, (n,) -> (p,) or (n, k) -> (p, k)."""
-        if self.X.dtype == r.dtype:
+        if self.X.dtype == self._dtype == r.dtype:
             # XLA on CPU is several times faster at r'X than at X'r.
             return _dot(r.T, self.X).T
-        add = lambda X, r: _dot(r.astype(X.dtype).T, X).T.astype(r.dtype)
-        zero = jnp.zeros((self.shape[1], *r.shape[1:]), r.dtype)
-        return _over_blocks(add, zero, self.X, r)
+        add = lambda X, r: _dot(r.astype(self._dtype).T, X.astype(self._dtype)).T.astype(r.dtype)
+        return _over_blocks(add, jnp.zeros((self.shape[1], *r.shape[1:]), r.dtype), self.X, r)
 
     def gram(self, w):
         """X' diag(w) X, (n,) -> (p, p)."""
-        add = lambda X, w: _dot((X * w[:, None].astype(X.dtype)).T, X).astype(w.dtype)
-        zero = jnp.zeros((self.shape[1], self.shape[1]), w.dtype)
-        return _over_blocks(add, zero, self.X, w)
+
+        def add(X, w):
+            X = X.astype(self._dtype)
+            return _dot((X * w[:, None].astype(X.dtype)).T, X).astype(w.dtype)
+
+        return _over_blocks(add, jnp.zeros((self.shape[1], self.shape[1]), w.dtype), self.X, w)
 
     def squares(self, w):
         """The diagonal of X' diag(w) X, (n,) -> (p,)."""
-        add = lambda X, w: _dot(w.astype(X.dtype), X * X).astype(w.dtype)
+
+        def add(X, w):
+            X = X.astype(self._dtype)
+            return _dot(w.astype(X.dtype), X * X).astype(w.dtype)
+
         return _over_blocks(add, jnp.zeros(self.shape[1], w.dtype), self.X, w)
 
+    # ------------------------------------------------------------------ outside a trace
+    def hosted(self):
+        """The design as passes on the host have it."""
+        return self
+
+    def astype(self, dtype):
+        """The design with products in `dtype`, and stored in no wider type."""
+        wider = self.X.dtype.itemsize > np.dtype(dtype).itemsize
+        return Dense(self.X.astype(dtype) if wider else self.X, dtype)
+
     def times(self, coef):
-        """X coef on the host."""
-        return self.X @ coef
+        """X coef."""
+        if isinstance(self.X, jax.Array):
+            return products.compiled("matvec", self, coef)
+        return products.times(self.X, coef, self._dtype)
 
     def rtimes(self, r):
-        """X'r on the host."""
-        return (r.T @ self.X).T
+        """X'r."""
+        if isinstance(self.X, jax.Array):
+            return products.compiled("rmatvec", self, r)
+        return products.rtimes(self.X, r, self._dtype)
+
+    def crossprod(self, w):
+        """X' diag(w) X."""
+        if isinstance(self.X, jax.Array):
+            return products.compiled("gram", self, w)
+        return products.gram(self.X, w, self._dtype)
 
     def take(self, rows):
         """Those rows."""
-        return Dense(self.X[rows])
+        return Dense(self.X[rows], self.dtype)
 
     def columns(self, kept):
         """The columns where `kept`."""
-        return Dense(np.ascontiguousarray(self.X[:, kept]))
+        X = self.X[:, np.flatnonzero(kept)]
+        return Dense(X if isinstance(X, jax.Array) else np.ascontiguousarray(X), self.dtype)
 
     def has_ones(self, on):
         """Whether a column is 1 in all rows where `on`."""
-        first = self.X[np.argmax(on)]
-        return any(np.all(self.X[on, j] == 1.0) for j in np.flatnonzero(first == 1.0))
+        first = np.asarray(self.X[int(np.argmax(on))])
+        return any(bool(np.all(np.asarray(self.X[:, j])[on] == 1)) for j in np.flatnonzero(first == 1))
 
     def dense(self):
         """The matrix, float64."""
-        return np.asarray(self.X, np.float64)
-
-
-@record
-class WithConstant:
-    """A design with a column of ones in front."""
-
-    inner: Any
-
-    @property
-    def is_matrix(self):
-        return self.inner.is_matrix
-
-    @property
-    def shape(self):
-        n, p = self.inner.shape
-        return n, p + 1
-
-    @property
-    def eps(self):
-        return self.inner.eps
-
-    def matvec(self, coef):
-        return self.inner.matvec(coef[1:]) + coef[:1]
-
-    def rmatvec(self, r):
-        return jnp.concatenate([jnp.sum(r, axis=0, keepdims=True), self.inner.rmatvec(r)])
-
-    def gram(self, w):
-        side = self.inner.rmatvec(w)
-        return jnp.block([[jnp.sum(w)[None, None], side[None]], [side[:, None], self.inner.gram(w)]])
-
-    def squares(self, w):
-        return jnp.concatenate([jnp.sum(w)[None], self.inner.squares(w)])
-
-    def times(self, coef):
-        return self.inner.times(coef[1:]) + coef[:1]
-
-    def rtimes(self, r):
-        return np.concatenate([np.sum(r, axis=0, keepdims=True), self.inner.rtimes(r)])
-
-    def take(self, rows):
-        return WithConstant(self.inner.take(rows))
-
-    def columns(self, kept):
-        inner = self.inner if np.all(kept[1:]) else self.inner.columns(kept[1:])
-        return WithConstant(inner) if kept[0] else inner
-
-    def has_ones(self, on):
-        return True
-
-    def dense(self):
-        X = self.inner.dense()
-        whole = np.empty((X.shape[0], X.shape[1] + 1))
-        whole[:, 0] = 1.0
-        whole[:, 1:] = X
-        return whole
+        return np.asarray(self.X).astype(np.float64, copy=False)
 
 
 def _dot(a, b):
@@ -143,7 +134,7 @@ def _dot(a, b):
 def _over_blocks(part, zero, X, v):
     """sum of part(X[rows], v[rows]) over blocks of rows, without a copy of X."""
     n, p = X.shape
-    rows = max(256, BLOCK_ELEMENTS // max(p, 1))
+    rows = max(256, BLOCK_ELEMENTS.get(jax.default_backend(), OTHER_ELEMENTS) // max(p, 1))
     if n <= 2 * rows:
         return part(X, v)
 

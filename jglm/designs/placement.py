@@ -7,33 +7,29 @@ import numpy as np
 ALIGNMENT = 64  # bytes: XLA on a CPU uses such an array where it lies
 
 
-def place(tree, dtype=None):
-    """The same tree with its NumPy arrays where the solver runs, floating ones in `dtype`.
+def place(tree):
+    """The same tree with its NumPy arrays where the solver runs.
 
-    On a CPU without a copy where an array is C-ordered, aligned and of the dtype; it must not be written to then.
+    On a CPU without a copy where an array is C-ordered and aligned; it must not be written to then.
     """
-    return jax.tree.map(lambda v: _place(v, dtype), tree)
+    return jax.tree.map(_place, tree)
 
 
-def _place(v, dtype):
+def _place(v):
     if isinstance(v, jax.Array):
-        wrong = dtype is not None and jnp.issubdtype(v.dtype, jnp.floating) and v.dtype != dtype
-        return v.astype(dtype) if wrong else v
+        return v
     v = np.asarray(v)
-    if dtype is None or not np.issubdtype(v.dtype, np.floating):
-        dtype = v.dtype
     if jax.default_backend() != "cpu":
-        return jnp.asarray(v, dtype)
-    if v.dtype != dtype or not v.flags.c_contiguous or v.ctypes.data % ALIGNMENT:
+        return jnp.asarray(v)
+    if not v.flags.c_contiguous or v.ctypes.data % ALIGNMENT:
         # NumPy's memory has huge pages; that of the device is up to ten times slower to fill.
-        v = _aligned(v, dtype)
+        v = _aligned(v)
     return jax.device_put(v, may_alias=True)
 
 
-def _aligned(v, dtype):
-    size = v.size * np.dtype(dtype).itemsize
-    room = np.empty(size + ALIGNMENT, np.uint8)
+def _aligned(v):
+    room = np.empty(v.nbytes + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
-    out = room[start : start + size].view(dtype).reshape(v.shape)
+    out = room[start : start + v.nbytes].view(v.dtype).reshape(v.shape)
     np.copyto(out, v)
     return out
