@@ -159,9 +159,13 @@ def draw(name, records, path):
     done = [r for r in records if r.kind == "fit" and r.measured]
     panels = list(grouped(done, lambda r: (r.family, r.dtype)))
     color = dict(zip(dict.fromkeys(r.label for r in done), COLORS * 2, strict=False))
-    figure = Figure(figsize=(1 + 4.5 * len(panels), 5.2), dpi=150, layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True, sharex=True)[0]
-    for axis, ((family, dtype), group) in zip(axes, panels, strict=True):
+    across = min(len(panels), 2)
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(5 * across, 1.2 + 3.4 * down), dpi=150, layout="constrained")
+    axes = figure.subplots(down, across, squeeze=False, sharey=True, sharex=True).ravel()
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    for axis, ((family, dtype), group) in zip(axes, panels, strict=False):
         for label, own in grouped(group, lambda r: r.label):
             own = sorted(own, key=lambda r: r.n)
             n, t = [r.n for r in own], [r.warm_seconds for r in own]
@@ -172,11 +176,12 @@ def draw(name, records, path):
         axis.loglog(*zip(*once, strict=True), ":", color="black", lw=1, label="X read once") if once else None
         axis.set_title(f"{family}, X in {dtype}", fontsize=10, loc="left")
         axis.set_xlabel("rows", fontsize=9)
+        axis.xaxis.set_minor_formatter(lambda value, _: "")
         axis.grid(color="#dddddd", lw=0.7)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("seconds of a warm fit", fontsize=9)
+    figure.supylabel("seconds of a warm fit", fontsize=9)
     marks = {label: mark for axis in axes for mark, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(marks.values(), marks.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(marks.values(), marks.keys(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     first = done[0]
     figure.suptitle(f"{first.machine['device']}: fits with {first.p} columns; X: stopped early", fontsize=11, x=0.01,
                     ha="left")  # fmt: skip
