@@ -61,7 +61,7 @@ def _array(X):
 
 def _stays(X):
     """Whether X lies on a device that is not the host."""
-    return isinstance(X, jax.Array) and not isinstance(X, jax.core.Tracer) and jax.default_backend() != "cpu"
+    return isinstance(X, jax.Array) and jax.default_backend() != "cpu"
 
 
 def _narrow(dtype):

@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["JGLM_COMPILATION_CACHE"] = "off"  # nothing is written to the user's folder
+# Several processes share an accelerator; by default each would take most of its memory.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import jax
 import pytest

@@ -39,7 +39,9 @@ class Categorical:
         Raises ValueError for lengths that differ and labels that are missing.
         """
         coded = [_codes_of(factor, i) for i, factor in enumerate(factors)]
-        n = len(coded[0][0]) if coded else len(numeric)
+        if not coded:
+            raise ValueError("there is no factor; give one label a row")
+        n = len(coded[0][0])
         X = np.zeros((n, 0)) if numeric is None else np.asarray(numeric, float).reshape(n, -1)
         index, width = np.empty((len(coded), n), np.int32), X.shape[1]
         for row, (codes, levels) in zip(index, coded, strict=True):

@@ -35,8 +35,7 @@ class Dense:
 
     @property
     def _dtype(self):
-        own = self.X.dtype
-        return np.dtype(self.dtype or (own if own in (np.float32, np.float64) else np.float32))
+        return np.dtype(self.dtype or ("float64" if self.X.dtype == np.float64 else "float32"))
 
     @property
     def eps(self):
@@ -105,7 +104,7 @@ class Dense:
         """X' diag(w) X."""
         if isinstance(self.X, jax.Array):
             return products.compiled("gram", self, w)
-        return products.gram(self.X, w, self._dtype)
+        return products.gram(self.X, w, self._dtype.name)
 
     def take(self, rows):
         """Those rows."""

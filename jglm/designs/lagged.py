@@ -52,7 +52,8 @@ class Lagged:
             if filters.ndim != 2 or not filters.size:
                 raise ValueError(f"filters has shape {filters.shape}; it must be (lags, filters)")
             lags = len(filters)
-        elif int(lags) != lags or lags < 1:
+        assert lags is not None
+        if int(lags) != lags or lags < 1:
             raise ValueError(f"lags is {lags!r}; it must be a whole number >= 1")
         if not np.all(np.isfinite(signal)) or not (filters is None or np.all(np.isfinite(filters))):
             raise ValueError("the signal or a filter has a value that is NaN or infinite; drop or fill it")

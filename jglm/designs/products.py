@@ -39,7 +39,7 @@ def rtimes(X, r, dtype):
     return total.T
 
 
-def gram(X, w, dtype=np.float64):
+def gram(X, w, dtype="float64"):
     """X' diag(w) X for w of either sign; products in `dtype`, sums over blocks of rows in float64."""
     total = np.zeros((X.shape[1], X.shape[1]))
     root = np.sqrt(w) if np.all(w >= 0) else None
