@@ -132,7 +132,7 @@ def solve(model, data, *, solver=None, start=None):
 run_compiled = jax.jit(_run)
 _begin_compiled = jax.jit(_begin)
 _init_compiled = jax.jit(lambda model, solver, start: solver.init(model, start, True))
-_evaluate_compiled = jax.jit(evaluate, static_argnums=3)
+evaluate_compiled = jax.jit(evaluate, static_argnums=3)
 _step_compiled = jax.jit(lambda solver, model, state, info: solver.step(model, state, info))
 
 
@@ -142,7 +142,7 @@ def solve_on_host(model, data, solver, start=None, report=None, look=None):
     `look(query, asks)` answers in place of `evaluate`, where given; with a
     start there need be no data then. Ctrl-C ends it with the best point so far and the status INTERRUPTED.
     """
-    look = look or (lambda query, asks: _evaluate_compiled(model, data, query, asks))
+    look = look or (lambda query, asks: evaluate_compiled(model, data, query, asks))
     state = _init_compiled(model, solver, start) if data is None else _begin_compiled(model, data, solver, start)
     history = np.full((solver.max_iter, 2), np.nan)
     i, status = 0, Status.RUNNING

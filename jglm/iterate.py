@@ -63,7 +63,8 @@ def by_solver(problem, solver, start, progress):
     asked = solver.asks in (GRADIENT, HESSIAN)
     look = host_pass(problem) if asked and start is not None else None
     quick = np.prod(problem.design.shape) * problem.width <= HOST_ELEMENTS
-    if (progress is None and quick and look is None) or isinstance(solver, Gradient):
+    here = jax.default_backend() == "cpu"  # elsewhere a look at every pass may take longer than the pass
+    if (not progress and look is None and (quick or not here)) or isinstance(solver, Gradient):
         solution = run_compiled(problem.model, problem.data, solver, start)
     else:
         bar = None if progress is False else Progress(solver.max_iter, 0.0 if progress else 1.0)

@@ -49,8 +49,8 @@ class Problem:
 
     @cached_property
     def hosted(self):
-        """The design for passes on the host."""
-        return self.design.hosted()
+        """The design for products outside a trace, by BLAS where that is what runs it fastest."""
+        return self.design.hosted() if jax.default_backend() == "cpu" else self.data.X
 
     def gram(self, w):
         """X'WX for weights (n,), or (n, k, k) class by class, on a CPU."""
@@ -154,7 +154,7 @@ class Problem:
 
     def squares(self, w):
         """The diagonal of X'WX."""
-        return products.compiled("squares", place(self.design), w)
+        return products.compiled("squares", self.data.X, w)
 
     def spread(self):
         """The root mean square of each column in the rows that count."""

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import polars
 import pytest
-import scipy.sparse
 
 import jglm
 from jglm import io, modelfile
@@ -210,12 +209,6 @@ def test_dates_in_X(dates):
 def test_complex_X():
     with refused("^X holds complex numbers", TypeError):
         fit(X + 0j)
-
-
-@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csc_array, scipy.sparse.coo_array])
-def test_sparse_X(kind):
-    with refused(r"^X is a SciPy sparse matrix; pass X.toarray\(\)", TypeError):
-        fit(kind(X))
 
 
 # --------------------------------------------------------------------------- support of the families

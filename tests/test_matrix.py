@@ -114,3 +114,18 @@ def test_lags_are_checked():
         Lagged.of(np.ones(3), 0)
     with pytest.raises(ValueError, match="series has shape"):
         Lagged.of(np.ones(3), 2, series=np.ones(2))
+
+
+@pytest.mark.parametrize("solver", ["auto", "sketched", "newton"])
+@pytest.mark.parametrize("form", ["jax", "float32", "csr_matrix"])
+def test_the_path_of_an_accelerator_gives_the_same_fit(form, solver, monkeypatch):
+    """The products of `Problem` are then compiled ones over arrays where the solver runs."""
+    X = RNG.integers(0, 3, (8000, 4)).astype(float)
+    y = RNG.poisson(np.exp(0.2 * X[:, 0])).astype(float)
+    want = jglm.fit(X, y, family="poisson")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    fit = jglm.fit(FORMS[form](X), y, family="poisson", solver=solver)
+    np.testing.assert_allclose(fit.params, want.params, atol=1e-8 * np.max(want.bse))
+    np.testing.assert_allclose(fit.bse, want.bse, rtol=1e-7)
+    np.testing.assert_allclose(fit.null_deviance, want.null_deviance, rtol=1e-12)
+    assert fit.solver == {"auto": "irls"}.get(solver, solver)

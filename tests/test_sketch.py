@@ -92,7 +92,7 @@ def test_coded_factors_are_the_columns_written_out(name, large, monkeypatch, tmp
     monkeypatch.setattr(coding, "ELEMENTS", 0)
     fit = jglm.glm(formula, FRAME, **options)
     assert fit.names == want.names
-    assert (type(fit._prepared.design).__name__ == "Factors") == (name != "only numbers")
+    assert (type(fit._prepared.design).__name__ == "Categorical") == (name != "only numbers")
     np.testing.assert_allclose(fit.params, want.params, atol=1e-7 * np.nanmax(want.bse))
     np.testing.assert_allclose(fit.bse, want.bse, rtol=1e-6)
     few = FRAME.iloc[5:40]

@@ -57,6 +57,10 @@ class Dense:
         if self.X.dtype == self._dtype == r.dtype:
             # XLA on CPU is several times faster at r'X than at X'r.
             return _dot(r.T, self.X).T
+        if jax.default_backend() != "cpu":
+            # A product and a sum are fused with the conversion: one read of X, sums in the wider type.
+            one = lambda r: jnp.sum(self.X.astype(r.dtype) * r[:, None], axis=0)
+            return one(r) if r.ndim == 1 else jnp.stack([one(r[:, j]) for j in range(r.shape[1])], axis=1)
         add = lambda X, r: _dot(r.astype(self._dtype).T, X.astype(self._dtype)).T.astype(r.dtype)
         return _over_blocks(add, jnp.zeros((self.shape[1], *r.shape[1:]), r.dtype), self.X, r)
 

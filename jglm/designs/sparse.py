@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jglm._record import record
+from jglm.designs import products
 
 BLOCK_ELEMENTS = 1 << 20  # of the dense blocks that a Gram matrix is made from
 
@@ -94,7 +96,7 @@ class Sparse:
         """SciPy's view of it."""
         from scipy import sparse
 
-        return sparse.csr_array((self.data, self.indices, self.indptr), self.shape)
+        return sparse.csr_array(tuple(map(np.asarray, (self.data, self.indices, self.indptr))), self.shape)
 
     def hosted(self):
         return self
@@ -104,13 +106,19 @@ class Sparse:
         return Sparse(data, self.indices, self.indptr, self.width, self.longest)
 
     def times(self, coef):
+        if isinstance(self.data, jax.Array):
+            return products.compiled("matvec", self, coef)
         # SciPy would convert the matrix to the type of a wider vector.
         return (self.csr() @ coef.astype(self.data.dtype, copy=False)).astype(np.float64, copy=False)
 
     def rtimes(self, r):
+        if isinstance(self.data, jax.Array):
+            return products.compiled("rmatvec", self, r)
         return (self.csr().T @ r.astype(self.data.dtype, copy=False)).astype(np.float64, copy=False)
 
     def crossprod(self, w):
+        if isinstance(self.data, jax.Array):
+            return products.compiled("gram", self, w)
         X = self.csr()
         weighted = X.copy()
         weighted.data = weighted.data * np.repeat(w, np.diff(X.indptr))
