@@ -85,20 +85,23 @@ def numeric_spec(spec, rest, fresh):
 def design(names, numeric, terms, levels):
     """The `Categorical` of columns `names` from numeric ones (names, values) and coded terms."""
     place = {name: j for j, name in enumerate(names)}
-    index = [codes for term in terms for codes in _codes(term, levels, place, len(names))]
-    positions = np.array([place[name] for name in numeric[0]], np.int32)
-    return Categorical(np.ascontiguousarray(numeric[1]), positions, np.array(index, np.int32), len(names))
+    parts = [part for term in terms for part in _parts(term, levels, place)]
+    return Categorical.grouped(numeric[1], [place[name] for name in numeric[0]], parts, len(names))
 
 
-def _codes(term, levels, place, spare):
-    """For every scoped term of a term, the column of each row; the first factor runs fastest."""
+def _parts(term, levels, place):
+    """For every scoped term of a term the code of each row, and the column of each code; the first factor runs
+    fastest."""
     at = place[term.columns[0]]
     for scoped in term.scoped_terms:
-        total, stride, base = 0, 1, False
+        total, count, columns, stride = 0, 1, np.zeros(1, int), 1
         for f in scoped.factors:
             values = levels[column_of(f.factor.expr)]
-            codes = values.codes.astype(np.int32) - int(f.reduced)
-            base = base | (codes < 0)
-            total, stride = total + stride * codes, stride * (len(values.categories) - int(f.reduced))
-        yield np.where(base, spare, at + total).astype(np.int32)
+            size, reduced = len(values.categories), int(f.reduced)
+            own = np.arange(size) - reduced  # -1 where the base level has no column
+            here, before = np.repeat(own, count), np.tile(columns, size)
+            columns = np.where((here < 0) | (before < 0), -1, before + stride * here)
+            total = total + count * values.codes.astype(np.int32)
+            count, stride = count * size, stride * (size - reduced)
+        yield total, np.where(columns < 0, -1, columns + at)
         at += stride

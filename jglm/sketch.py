@@ -24,7 +24,6 @@ FIRST, LEAST, MOST = 20, 40, 640  # rows of the samples, per column of the desig
 SHARE = 8  # the sample is at most one of this many rows where that is enough
 ENOUGH = 4  # and no more than one of this many in any case
 PRIOR = 20.0  # rows' worth of information that is added to a sample, at most
-FLOOR = 0.3  # of the curvature of a level at the mean: the least that a metric gives it
 PASSES = 30  # over all rows, about twice what most fits take
 SEED = 0
 
@@ -36,6 +35,8 @@ def by_sketch(problem, tol, most, progress):
     if sizes is None:
         return None
     chosen = np.random.default_rng(SEED).choice(on, sizes[1], replace=False)
+    if not problem.design.is_matrix:
+        return _of_codes(problem, _sample(problem, np.sort(chosen), sizes[1] / len(on)), tol, most, progress)
     first, second = (_sample(problem, np.sort(chosen[:m]), m / len(on)) for m in sizes)
     begun = _begin(first, second)
     if begun is None:
@@ -52,17 +53,35 @@ def by_sketch(problem, tol, most, progress):
     return last
 
 
+def _of_codes(problem, sample, tol, most, progress):
+    """Newton's method on a sample, then on all rows: X'WX of codes costs a few gradients, and the Hessian of a sample
+    tells little of rare levels."""
+    begun = by_solver(sample, Newton(0.1, 30), _constant(sample), False)
+    if not np.all(np.isfinite(begun.flat)):
+        return None
+    found = by_solver(problem, Newton(tol, most or 100), problem.shape(begun.flat), progress)
+    found.solver = "sketched"
+    return found
+
+
+def _constant(problem):
+    """Coefficients of the fit of a constant, where the first column is one."""
+    start = np.zeros((problem.design.shape[1], problem.width))
+    if problem.prepared.intercept or problem.prepared.names[:1] == ["Intercept"]:
+        begun = by_irls(problem.as_design(Dense(np.ones((len(problem.prepared.y), 1)))), None, 1e-3, 30)
+        if begun is not None:
+            start[0] = begun.flat
+    return start if problem.model.width() else start[:, 0]
+
+
 def _begin(first, second):
     """(flat coefficients, Hessian) at (about) the optimum of the second sample, or None."""
     begun = by_irls(first, None, 1e-2, 30) if first.width == 1 else _from_null(second)
     if begun is None or not begun.status.converged:
         return None
     shape = second.shape
-    if not second.design.is_matrix:
-        # The Hessian at the optimum of the first sample tells little of rare levels, and that of codes costs little.
-        begun = by_solver(second, Newton(0.1, 20), shape(begun.flat), False)
     hess = _hessian(second, begun.flat)
-    if second.design.is_matrix and second.width == 1 and len(first.prepared.y) < len(second.prepared.y):
+    if second.width == 1 and len(first.prepared.y) < len(second.prepared.y):
         metric = _metric_compiled(hess + second.penalty_hessian(begun.flat))
         begun = by_solver(second, LBFGS(metric, 0.1, 20), shape(begun.flat), False)
     return (begun.flat, hess) if np.all(np.isfinite(begun.flat)) else None
@@ -71,8 +90,7 @@ def _begin(first, second):
 def _metric_of_all(problem, part, flat, hess, share):
     """The Metric of all rows from the Hessian of a part."""
     P = problem.penalty_hessian(flat)
-    hess = hess / share if problem.design.is_matrix else _floored(problem, hess / share, mean_curvature(part))
-    return _metric_compiled(hess if P is None else hess + P)
+    return _metric_compiled(hess / share if P is None else hess / share + P)
 
 
 def sample_sizes(n, p, k):
@@ -110,13 +128,6 @@ def _hessian(problem, flat):
     return np.asarray(look(Query(Unknowns(jnp.asarray(problem.shape(flat)), {})), HESSIAN).hess)
 
 
-def _floored(problem, hess, curvature):
-    """A Hessian in which no level has (next to) no curvature because the sample has none of its rows, or only some
-    whose fitted means are at the edge."""
-    least = FLOOR * curvature * np.tile(problem.squares(problem.prepared.weight), problem.width)
-    return hess + np.diag(np.maximum(least - np.diagonal(hess), 0.0))
-
-
 def _from_null(problem):
     """The fit of a sample with several columns of lin, about the Hessian at 0: that is one p x p matrix, times the mean
     curvature of the rows. None where 0 is no valid start."""
@@ -132,18 +143,11 @@ def _from_null(problem):
 
 def by_diagonal(problem, tol, most, progress):
     """L-BFGS about a diagonal, for designs so wide that no p x p matrix is made; from the fit of a constant."""
-    ones = np.ones((len(problem.prepared.y), 1))
-    constant = problem.as_design(Dense(ones))
-    begun = by_irls(constant, None, 1e-3, 30)
-    start = np.zeros((problem.design.shape[1], problem.width))
-    named = problem.prepared.intercept or problem.prepared.names[:1] == ["Intercept"]
-    if begun is not None and named:
-        start[0] = begun.flat
     diagonal = np.tile(mean_curvature(problem) * problem.squares(problem.prepared.weight), problem.width)
     if problem.model.penalty is not None:
         diagonal = diagonal + problem.penalty_diagonal()
-    start = start if problem.model.width() else start[:, 0]
-    found = by_solver(problem, LBFGS(diagonal_metric(jnp.asarray(diagonal)), tol, most, 20), start, progress)
+    metric = diagonal_metric(jnp.asarray(diagonal))
+    found = by_solver(problem, LBFGS(metric, tol, most, 20), _constant(problem), progress)
     found.solver = "lbfgs"
     return found
 

@@ -55,7 +55,9 @@ def factors(n=500):
     main = np.where(a == 0, width, a)  # columns 1, 2
     other = 4 + b  # all four levels: columns 4 to 7
     crossed = np.where((a == 0) | (b == 3), width, 8 + (a - 1) + 2 * b)
-    D = Categorical(numeric, np.array([0, 3], np.int32), np.array([main, other, crossed], np.int32), width)
+    every = np.append(np.arange(width), -1)
+    parts = [(main, every), (b, 4 + np.arange(4)), (crossed, every)]
+    D = Categorical.grouped(numeric, [0, 3], parts, width)
     whole = np.zeros((n, width + 1))
     whole[:, [0, 3]] = numeric
     for codes in (main, other, crossed):
@@ -101,12 +103,20 @@ KINDS = {
     "bfloat16": lambda: stored(jnp.bfloat16),
     "constant": lambda: (WithConstant(Dense(M := RNG.normal(size=(500, 3)))), np.column_stack([np.ones(500), M])),
     "categorical": factors,
+    "factors of many levels": lambda: many_levels(),
     "sparse": lambda: (Sparse.of(sparse.csc_matrix(X := sparse_matrix())), X),
     "columns": combined,
     "scaled": scaled,
     "lags": lagged,
     "filters": lambda: lagged(RNG.normal(size=(5, 3))),
 }
+
+
+def many_levels():
+    """Groups of one factor, and of several."""
+    labels = [RNG.integers(0, levels, 500) for levels in (300, 20, 12, 3, 2)]
+    D = Categorical.of(*labels, drop_first=False)
+    return D, np.hstack([(v[:, None] == np.unique(v)).astype(float) for v in labels])
 
 
 @pytest.mark.parametrize("kind", KINDS)
