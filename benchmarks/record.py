@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ENOUGH = 1e-7  # a fit whose max |gradient| / n is above this is marked "stopped early"
 LIMIT = 900.0  # seconds for one process
-CACHE = "JAX_COMPILATION_CACHE_DIR"  # XLA's results on disk; jglm has no cache of its own yet
+CACHES = ("JGLM_COMPILATION_CACHE", "JAX_COMPILATION_CACHE_DIR")  # jglm's folder of what XLA compiled, and JAX's own
 POOLS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")
 PLAIN = ("numpy", "scipy")  # packages that stand under all the others
 
@@ -149,12 +149,9 @@ class Settings:
 
 def environment(threads, platforms, cache=None):
     """The same number of threads for every library, the device of JAX, and no compilation cache but `cache`."""
-    env = {k: v for k, v in os.environ.items() if k != CACHE}
+    env = {k: v for k, v in os.environ.items() if k not in CACHES}
     env |= {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS} | {"JAX_PLATFORMS": platforms}
-    if cache is None:
-        return env
-    # By default JAX keeps only what took a second to compile.
-    return env | {CACHE: cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    return env | {CACHES[0]: cache or "off"}
 
 
 def take(entry, rival, settings, python=sys.executable):

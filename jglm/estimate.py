@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import checks, diagnostics, joint, linalg, penalties
-from jglm.iterate import by_irls, by_solver
+from jglm.iterate import by_codes, by_diagonal, by_irls, by_solver
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem
-from jglm.sketch import by_diagonal, by_sketch
+from jglm.sketch import by_sketch
 from jglm.solvers import Newton, Status
 
 NAMES = ("auto", "irls", "newton", "sketched", "lbfgs")
@@ -104,6 +104,10 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
             return found
     if start is None and solver in ("auto", "lbfgs") and (solver != "auto" or problem.wide):
         return by_diagonal(problem, tol, max_iter or 1000, progress)
+    if start is None and solver == "auto" and problem.design.gram_is_cheap:
+        found = by_codes(problem, tol, most, progress)
+        if found.status.converged or found.status in (Status.MAX_ITER, Status.INTERRUPTED):
+            return found
     if start is None and (solver == "sketched" or (solver == "auto" and not problem.small)):
         found = by_sketch(problem, tol, max_iter, progress)
         if found is not None and (found.status.converged or found.status in (Status.MAX_ITER, Status.INTERRUPTED)):

@@ -71,4 +71,11 @@ def _used_levels(frame):
     import pandas
 
     categorical = [c for c in frame.columns if isinstance(frame[c].dtype, pandas.CategoricalDtype)]
-    return frame.assign(**{c: frame[c].cat.remove_unused_categories() for c in categorical})
+    unused = [c for c in categorical if _has_unused_level(frame[c].cat)]
+    return frame.assign(**{c: frame[c].cat.remove_unused_categories() for c in unused})
+
+
+def _has_unused_level(factor):
+    # Counting the codes is many times faster than pandas' own look at them.
+    counts = np.bincount(factor.codes.to_numpy(int) + 1, minlength=len(factor.categories) + 1)
+    return bool(np.any(counts[1:] == 0))

@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import irls
+from jglm.designs import Dense
 from jglm.drivers import run_compiled, solve_on_host
 from jglm.model import GRADIENT, HESSIAN, Unknowns
 from jglm.passes import HostPass
 from jglm.problem import flatten_host
 from jglm.progress import Progress
-from jglm.solvers import Gradient, Status
+from jglm.solvers import LBFGS, Gradient, Newton, Status
+from jglm.solvers.lbfgs import diagonal_metric
 
 # Above this many elements of X a pass takes long enough for the host loop, which can be watched and interrupted.
 HOST_ELEMENTS = 5e6
@@ -84,3 +86,38 @@ def host_pass(problem):
     """Passes over a design that lies in the host's memory, None where there is a device for them."""
     here = jax.default_backend() == "cpu" and not problem.model.family.free
     return HostPass(problem) if here else None
+
+
+# --------------------------------------------------------------------------- from the fit of a constant
+def constant_start(problem):
+    """Coefficients of the fit of a constant, where the first column is one."""
+    start = np.zeros((problem.design.shape[1], problem.width))
+    if problem.prepared.intercept or problem.prepared.names[:1] == ["Intercept"]:
+        begun = by_irls(problem.as_design(Dense(np.ones((len(problem.prepared.y), 1)))), None, 1e-3, 30)
+        if begun is not None:
+            start[0] = begun.flat
+    return start if problem.model.width() else start[:, 0]
+
+
+def mean_curvature(problem):
+    """The expected information of a row about its lin, on average at the start; the trace over k for several."""
+    expected, w = problem.derivatives(problem.start()).expected, problem.prepared.weight
+    own = expected if expected.ndim == 1 else np.trace(expected, axis1=1, axis2=2) / expected.shape[1]
+    return float(np.sum(w * own) / np.sum(w))
+
+
+def by_codes(problem, tol, most, progress):
+    """Newton's method from the fit of a constant, for designs whose X'WX costs no more than a few gradients: levels of
+    few events begin at 0, from where its steps lead the right way."""
+    return by_solver(problem, Newton(tol, most), constant_start(problem), progress)
+
+
+def by_diagonal(problem, tol, most, progress):
+    """L-BFGS about a diagonal, for designs so wide that no p x p matrix is made; from the fit of a constant."""
+    diagonal = np.tile(mean_curvature(problem) * problem.squares(problem.prepared.weight), problem.width)
+    if problem.model.penalty is not None:
+        diagonal = diagonal + problem.penalty_diagonal()
+    metric = diagonal_metric(jnp.asarray(diagonal))
+    found = by_solver(problem, LBFGS(metric, tol, most, 20), constant_start(problem), progress)
+    found.solver = "lbfgs"
+    return found

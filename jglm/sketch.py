@@ -12,18 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import linalg
-from jglm.designs import Dense
 from jglm.drivers import evaluate_compiled
-from jglm.iterate import by_irls, by_solver, host_pass
+from jglm.iterate import by_irls, by_solver, host_pass, mean_curvature
 from jglm.model import HESSIAN, Model, Query, Unknowns
 from jglm.penalties import Ridge
 from jglm.solvers import LBFGS, Newton, Status
-from jglm.solvers.lbfgs import diagonal_metric, metric_of
+from jglm.solvers.lbfgs import metric_of
 
 FIRST, LEAST, MOST = 20, 40, 640  # rows of the samples, per column of the design
 SHARE = 8  # the sample is at most one of this many rows where that is enough
 ENOUGH = 4  # and no more than one of this many in any case
 PRIOR = 20.0  # rows' worth of information that is added to a sample, at most
+FLOOR = 0.3  # of the curvature of a column at the mean: the least that a metric of a sparse design gives it
 PASSES = 30  # over all rows, about twice what most fits take
 SEED = 0
 
@@ -35,8 +35,6 @@ def by_sketch(problem, tol, most, progress):
     if sizes is None:
         return None
     chosen = np.random.default_rng(SEED).choice(on, sizes[1], replace=False)
-    if not problem.design.is_matrix:
-        return _of_codes(problem, _sample(problem, np.sort(chosen), sizes[1] / len(on)), tol, most, progress)
     first, second = (_sample(problem, np.sort(chosen[:m]), m / len(on)) for m in sizes)
     begun = _begin(first, second)
     if begun is None:
@@ -51,27 +49,6 @@ def by_sketch(problem, tol, most, progress):
     last = by_solver(problem, Newton(tol, most or 100), second.shape(found.flat), progress)
     last.history = np.concatenate([found.history, last.history])
     return last
-
-
-def _of_codes(problem, sample, tol, most, progress):
-    """Newton's method on a sample, then on all rows: X'WX of codes costs a few gradients, and the Hessian of a sample
-    tells little of rare levels."""
-    begun = by_solver(sample, Newton(0.1, 30), _constant(sample), False)
-    if not np.all(np.isfinite(begun.flat)):
-        return None
-    found = by_solver(problem, Newton(tol, most or 100), problem.shape(begun.flat), progress)
-    found.solver = "sketched"
-    return found
-
-
-def _constant(problem):
-    """Coefficients of the fit of a constant, where the first column is one."""
-    start = np.zeros((problem.design.shape[1], problem.width))
-    if problem.prepared.intercept or problem.prepared.names[:1] == ["Intercept"]:
-        begun = by_irls(problem.as_design(Dense(np.ones((len(problem.prepared.y), 1)))), None, 1e-3, 30)
-        if begun is not None:
-            start[0] = begun.flat
-    return start if problem.model.width() else start[:, 0]
 
 
 def _begin(first, second):
@@ -89,8 +66,13 @@ def _begin(first, second):
 
 def _metric_of_all(problem, part, flat, hess, share):
     """The Metric of all rows from the Hessian of a part."""
-    P = problem.penalty_hessian(flat)
-    return _metric_compiled(hess / share if P is None else hess / share + P)
+    hess, P = hess / share, problem.penalty_hessian(flat)
+    if not problem.design.is_matrix:
+        # A column of few nonzeros has (next to) no curvature where the sample has none of its rows, or only some whose
+        # fitted means are at the edge.
+        least = FLOOR * mean_curvature(part) * np.tile(problem.squares(problem.prepared.weight), problem.width)
+        hess = hess + np.diag(np.maximum(least - np.diagonal(hess), 0.0))
+    return _metric_compiled(hess if P is None else hess + P)
 
 
 def sample_sizes(n, p, k):
@@ -116,13 +98,6 @@ def _sample(problem, rows, share):
     return part.with_model(Model(problem.model.family, problem.model.link, Ridge(1.0, unit, "sum")))
 
 
-def mean_curvature(problem):
-    """The expected information of a row about its lin, on average at the start; the trace over k for several."""
-    expected, w = problem.derivatives(problem.start()).expected, problem.prepared.weight
-    own = expected if expected.ndim == 1 else np.trace(expected, axis1=1, axis2=2) / expected.shape[1]
-    return float(np.sum(w * own) / np.sum(w))
-
-
 def _hessian(problem, flat):
     look = host_pass(problem) or functools.partial(evaluate_compiled, problem.model, problem.data)
     return np.asarray(look(Query(Unknowns(jnp.asarray(problem.shape(flat)), {})), HESSIAN).hess)
@@ -139,17 +114,6 @@ def _from_null(problem):
     mean = np.tensordot(w, view.expected, 1) / np.sum(w)
     metric = _metric_compiled(np.kron(mean, problem.gram(w)) + problem.penalty_hessian(np.zeros(columns * width)))
     return by_solver(problem, LBFGS(metric, 0.1, 100), np.zeros((columns, width)), False)
-
-
-def by_diagonal(problem, tol, most, progress):
-    """L-BFGS about a diagonal, for designs so wide that no p x p matrix is made; from the fit of a constant."""
-    diagonal = np.tile(mean_curvature(problem) * problem.squares(problem.prepared.weight), problem.width)
-    if problem.model.penalty is not None:
-        diagonal = diagonal + problem.penalty_diagonal()
-    metric = diagonal_metric(jnp.asarray(diagonal))
-    found = by_solver(problem, LBFGS(metric, tol, most, 20), _constant(problem), progress)
-    found.solver = "lbfgs"
-    return found
 
 
 _metric_compiled = jax.jit(lambda hess: metric_of(jnp.asarray(hess)))

@@ -36,6 +36,7 @@ class Categorical:
     width: int
 
     is_matrix = False
+    gram_is_cheap = True
 
     @classmethod
     def of(cls, *factors, numeric=None, drop_first=True):
@@ -168,18 +169,18 @@ class Categorical:
         if isinstance(self.codes, jax.Array):
             return products.compiled("gram", self, w)
         (g, c, _), p = self.members.shape, self.width
-        ones = np.zeros((g, c, p + 1))
-        for i, members in enumerate(self.members):
-            np.add.at(ones[i], (np.arange(c)[:, None], members), 1.0)
         whole = np.zeros((p + 1, p + 1))
-        for i in range(g):
+        groups = [_indicators(members) for members in self.members]
+        for i, (columns, ones) in enumerate(groups):
             own = np.bincount(self.codes[i], w, c)
-            whole += (ones[i] * own[:, None]).T @ ones[i]
+            whole[np.ix_(columns, columns)] += (ones * own[:, None]).T @ ones
             first = self.codes[i].astype(np.intp) * c
             for j in range(i + 1, g):
                 table = np.bincount(first + self.codes[j], w, c * c).reshape(c, c)
-                side = ones[i].T @ (table @ ones[j])
-                whole += side + side.T
+                others, theirs = groups[j]
+                side = ones.T @ (table @ theirs)
+                whole[np.ix_(columns, others)] += side
+                whole[np.ix_(others, columns)] += side.T
         whole = np.ascontiguousarray(whole[:-1, :-1])
         for j, column in zip(self.positions, self.X.T, strict=True):
             side = _sums(self, w * column)
@@ -219,6 +220,14 @@ def _sums(design, r):
     for codes, members in zip(design.codes, design.members, strict=True):
         np.add.at(sums, members, np.bincount(codes, r, c)[:, None])
     return sums[:-1]
+
+
+def _indicators(members):
+    """(columns of a group, (c, q) which of them are 1 in each combination)."""
+    columns, at = np.unique(members, return_inverse=True)
+    ones = np.zeros((len(members), len(columns)))
+    np.add.at(ones, (np.arange(len(members))[:, None], at.reshape(members.shape)), 1.0)
+    return columns, ones
 
 
 def _codes_of(factor, i):

@@ -22,6 +22,10 @@ class WithConstant:
         return self.inner.is_matrix
 
     @property
+    def gram_is_cheap(self):
+        return self.inner.gram_is_cheap
+
+    @property
     def shape(self):
         n, p = self.inner.shape
         return n, p + 1
@@ -85,6 +89,8 @@ class Columns:
     parts: tuple
 
     is_matrix = False
+
+    gram_is_cheap = False
 
     @property
     def shape(self):
@@ -194,6 +200,10 @@ class Scaled:
         # The variance about 0 would lose the digits of a column that lies far from it.
         spread = np.sqrt(np.maximum(np.asarray(cls(inner, center, np.ones_like(center)).squares(share)), 0.0))
         return cls(inner, center, np.where(spread > 1e-8 * np.abs(center), spread, 1.0))
+
+    @property
+    def gram_is_cheap(self):
+        return self.inner.gram_is_cheap
 
     @property
     def shape(self):

@@ -28,6 +28,7 @@ class Dense:
     dtype: str | None = None
 
     is_matrix = True  # so that its rank can be read from its rows
+    gram_is_cheap = False
 
     @property
     def shape(self):

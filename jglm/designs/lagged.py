@@ -34,6 +34,7 @@ class Lagged:
     lags: int
 
     is_matrix = False
+    gram_is_cheap = False
 
     @classmethod
     def of(cls, signal, lags=None, filters=None, series=None):

@@ -30,6 +30,7 @@ class Sparse:
     longest: int
 
     is_matrix = False
+    gram_is_cheap = False
 
     @classmethod
     def of(cls, X):
