@@ -126,7 +126,7 @@ def _family(saved, params, given, free):
         raise ValueError(
             f"the model's family {saved['name']!r} is one of your own; give it again: load(path, family=...)"
         )
-    made = decode(saved.get("made")) or (saved["name"], tuple((k, float(v)) for k, v in params.items()))
+    made = decode(saved.get("made")) or (saved["name"], ())  # which the first files did not have
     family = families.rebuild(made, params, saved["dim"], saved.get("default_link"))
     return family.replace(free=free if family.parametrize_ is not None else ())
 
