@@ -6,6 +6,7 @@ then coded, and the others are evaluated on all rows as ever.
 
 import copy
 import re
+from typing import Any
 
 import numpy as np
 
@@ -94,14 +95,15 @@ def _parts(term, levels, place):
     fastest."""
     at = place[term.columns[0]]
     for scoped in term.scoped_terms:
-        total, count, columns, stride = 0, 1, np.zeros(1, int), 1
+        total: Any = 0
+        count, columns, stride = 1, np.zeros(1, int), 1
         for f in scoped.factors:
             values = levels[column_of(f.factor.expr)]
             size, reduced = len(values.categories), int(f.reduced)
             own = np.arange(size) - reduced  # -1 where the base level has no column
             here, before = np.repeat(own, count), np.tile(columns, size)
             columns = np.where((here < 0) | (before < 0), -1, before + stride * here)
-            total = total + count * values.codes.astype(np.int32)
+            total = total + count * values.codes.astype(np.int64)
             count, stride = count * size, stride * (size - reduced)
-        yield total, np.where(columns < 0, -1, columns + at)
+        yield total.astype(np.min_scalar_type(count - 1)), np.where(columns < 0, -1, columns + at)
         at += stride

@@ -159,6 +159,13 @@ def test_factors_are_coded_by_their_levels():
         Categorical.of(first, first[1:])
 
 
+def test_codes_take_no_more_room_than_the_factors():
+    labels = [RNG.integers(0, levels, 10_000) for levels in (22, 2, 12, 83, 11, 6, 10, 40)]
+    D = Categorical.of(*labels)
+    assert D.codes.nbytes <= 8 * 10_000
+    assert len(D.codes) < 8
+
+
 def test_an_aligned_matrix_is_placed_without_a_copy():
     room = np.empty(8 * 1000 + 64, np.uint8)
     start = -room.ctypes.data % 64

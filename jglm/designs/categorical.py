@@ -70,13 +70,14 @@ class Categorical:
             group = next((g for g in groups if len(g[1]) * len(columns) <= CELLS), None)
             own = np.where(columns < 0, width, columns)[:, None].astype(np.int32)
             if group is None:
-                groups.append([codes.astype(np.int32), own])
+                groups.append([codes, own])
                 continue
-            group[0] = group[0] * len(columns) + codes
+            both = group[0].astype(np.int32) * len(columns) + codes
+            group[0] = both.astype(np.min_scalar_type(CELLS - 1))
             group[1] = np.hstack([np.repeat(group[1], len(columns), axis=0), np.tile(own, (len(group[1]), 1))])
         cells = max(len(g[1]) for g in groups)
         members = np.full((len(groups), cells, max(g[1].shape[1] for g in groups)), width, np.int32)
-        codes = np.empty((len(groups), len(groups[0][0])), np.uint16 if cells <= 1 << 16 else np.int32)
+        codes = np.empty((len(groups), len(groups[0][0])), np.min_scalar_type(cells - 1))
         for i, (own, columns) in enumerate(groups):
             codes[i] = own
             members[i, : len(columns), : columns.shape[1]] = columns
@@ -101,7 +102,7 @@ class Categorical:
     def matvec(self, coef):
         padded = jnp.concatenate([coef, jnp.zeros_like(coef[:1])])
         cells = jnp.sum(padded[self.members], axis=2)
-        add = lambda i, lin: lin + cells[i][self.codes[i]]
+        add = lambda i, lin: lin + cells[i][self.codes[i].astype(jnp.int32)]
         return lax.fori_loop(0, len(self.codes), add, self.X @ coef[self.positions])
 
     def rmatvec(self, r):
