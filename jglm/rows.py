@@ -213,7 +213,7 @@ def totals(model, y, lin, weight, size, power, count, values):
     """Totals alone.
 
     The log-likelihood is sum power_i log p(y_i; eta_i, phi / size_i), with phi the deviance / count where the
-    dispersion is estimated, as R has it; NaN for a family without a closed base measure.
+    dispersion is estimated, as R has it; NaN for a family without a closed base measure, and where phi is not that one.
     """
     return _totals(model, statistics(model, y), y, lin, weight, size, power, count, values)[-1]
 
@@ -237,7 +237,7 @@ def _totals(model, t, y, lin, weight, size, power, count, values):
         deviance = total(unit)
     deviance = jnp.where(jnp.all(in_domain(model, lin) | ~on), deviance, jnp.nan)
     llf = jnp.full_like(deviance, jnp.nan)
-    if family.has_density:
+    if family.has_density and (family.dispersion == "fixed" or family.plug_in == "deviance"):
         phi = deviance / count if family.dispersion == "estimated" else phi
         llf = jnp.sum(jnp.where(on, power * log_prob(phi), 0.0))
     return eta, mu, variance, unit, Totals(deviance, chi2, llf)
