@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jglm._record import record
+from jglm.designs import products
 
 CHUNK = 16  # columns of a part that are written out at a time
 
@@ -196,9 +198,13 @@ class Scaled:
         """With mean 0 and variance 1 in the rows weighted by `weight` (n,); a constant column is only centered."""
         weight = np.ones(inner.shape[0]) if weight is None else np.asarray(weight, float)
         share = weight / weight.sum()
-        center = inner.rtimes(share)
+        with jax.enable_x64(True):
+            center = np.asarray(inner.rtimes(share))
         # The variance about 0 would lose the digits of a column that lies far from it.
-        spread = np.sqrt(np.maximum(np.asarray(cls(inner, center, np.ones_like(center)).squares(share)), 0.0))
+        with jax.enable_x64(True):
+            spread = np.sqrt(
+                np.maximum(products.compiled("squares", cls(inner, center, np.ones_like(center)), share), 0.0)
+            )
         return cls(inner, center, np.where(spread > 1e-8 * np.abs(center), spread, 1.0))
 
     @property

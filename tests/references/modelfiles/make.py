@@ -58,7 +58,7 @@ def answers(fit):
     said = {
         **{k: getattr(fit, k) for k in ("params", "bse", "deviance", "null_deviance", "llf", "aic", "scale")},
         "mean": fit.predict(given, **known), "link": fit.predict(given, kind="link", **known),
-        **{k: v for k, v in getattr(fit, "family_params", {}).items()},
+        **dict(getattr(fit, "family_params", {})),
     }  # fmt: skip
     if fit.family.name == "beta" and "precision" in inspect.signature(fit.predict).parameters:
         said["prediction"] = fit.predict(given, interval="prediction")
