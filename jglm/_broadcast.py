@@ -1,5 +1,6 @@
 """What a family says of arrays: each method is that of one observation, broadcast."""
 
+import functools
 from typing import Any
 
 import jax
@@ -7,6 +8,40 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from jglm import distribution
+
+
+def _mean(family, eta):
+    return jax.grad(family.a)(eta)
+
+
+def _variance(family, eta):
+    return jax.hessian(family.a)(eta)
+
+
+def _natural(family, mu):
+    return family.natural_one(mu)
+
+
+def _loss(family, y, eta):
+    return family.loss_one(family.statistic(y), eta)
+
+
+def _deviance(family, y, mu):
+    return family.deviance_one(family.statistic(y), family.natural_one(mu))
+
+
+def _log_prob(family, y, eta, phi, method):
+    return family.log_prob_one(y, eta, phi, method)
+
+
+def _draw(family, key_data, eta, phi, method):
+    return distribution.draw_one(family, jax.random.wrap_key_data(key_data), eta, phi, method)
+
+
+@functools.partial(jax.jit, static_argnames=("one", "signature", "options"))
+def _each(family, one, signature, arrays, options=()):
+    """`one`, of one observation, over arrays. Compiled whole: run operation by operation, each would be compiled."""
+    return jnp.vectorize(lambda *v: one(family, *v, *options), signature=signature)(*arrays)
 
 
 class Broadcast:
@@ -27,36 +62,32 @@ class Broadcast:
     density_method: Any
     tail_method: Any
 
-    def _each(self, one, ins, out="()"):
-        """`one`, of one observation, over arrays; `ins` marks with 'k' what is a vector for a vector eta."""
-        if self.dim is None:
-            scalars = out if out == "(),()" else "()"
-            return jnp.vectorize(one, signature=f"{','.join('()' for _ in ins)}->{scalars}")
-        shapes = ",".join("(k)" if c == "k" else "()" for c in ins)
-        return jnp.vectorize(one, signature=f"{shapes}->{out}")
+    def _each(self, one, ins, arrays, out="()", options=()):
+        """`one(family, *values, *options)` over arrays; `ins` marks with 'k' what is a vector for a vector eta."""
+        vector = self.dim is not None
+        out = out if vector or out == "(),()" else "()"
+        shapes = ",".join("(k)" if c == "k" and vector else "()" for c in ins)
+        return _each(self, one, f"{shapes}->{out}", arrays, options)
 
     def mean(self, eta):
         """E T(y) = a'(eta): () -> (), or (..., k) -> (..., k)."""
-        return self._each(jax.grad(self.a), "k", "(k)")(floating(eta))
+        return self._each(_mean, "k", [floating(eta)], "(k)")
 
     def variance(self, eta):
         """a''(eta), so that var T(y) = phi a'': () -> (), or (..., k) -> (..., k, k)."""
-        return self._each(jax.hessian(self.a), "k", "(k,k)")(floating(eta))
+        return self._each(_variance, "k", [floating(eta)], "(k,k)")
 
     def natural(self, mu):
         """eta with a'(eta) = mu, the canonical link. NaN for a mu that no eta reaches."""
-        return self._each(self.natural_one, "k", "(k)")(floating(mu))
+        return self._each(_natural, "k", [floating(mu)], "(k)")
 
     def loss(self, y, eta):
         """a(eta) - T(y)·eta, the negative log-likelihood up to what does not depend on eta (and up to phi)."""
-        y, eta = _common(y, eta)
-        return self._each(lambda y, eta: self.loss_one(self.statistic(y), eta), self._y + "k")(y, eta)
+        return self._each(_loss, self._y + "k", _common(y, eta))
 
     def deviance(self, y, mu):
         """Unit deviance 2 {l(y; y) - l(y; mu)} phi, >= 0 and 0 at mu = T(y)."""
-        y, mu = _common(y, mu)
-        one = lambda y, mu: self.deviance_one(self.statistic(y), self.natural_one(mu))
-        return self._each(one, self._y + "k")(y, mu)
+        return self._each(_deviance, self._y + "k", _common(y, mu))
 
     def log_prob(self, y, eta, phi=1.0):
         """log b(y, phi) + (T(y)·eta - a(eta)) / phi; -inf outside of the support.
@@ -65,8 +96,7 @@ class Broadcast:
         ValueError for quasi-likelihood families, and for a vector eta (or T(y) other than y) without a closed form.
         """
         method = None if self.has_density else self.density_method(phi, y if concrete(y) else None)
-        y, eta, phi = _common(y, eta, phi)
-        return self._each(lambda *v: self.log_prob_one(*v, method), self._y + "k1")(y, eta, phi)
+        return self._each(_log_prob, self._y + "k1", _common(y, eta, phi), options=(method,))
 
     def cdf(self, y, eta, phi=1.0):
         """P(Y <= y) of a scalar y; `sf` is P(Y > y), and each keeps its relative accuracy where it is small.
@@ -83,15 +113,12 @@ class Broadcast:
     def _tails(self, y, eta, phi):
         method = self._scalar_method(phi)
         y, eta, phi = _common(y, eta, phi)
-        one = lambda y, eta, phi: distribution.log_tails_one(self, y, eta, phi, method)
-        return self._each(one, self._y + "k1", "(),()")(y, eta, phi)
+        return self._each(distribution.log_tails_one, self._y + "k1", [y, eta, phi], "(),()", (method,))
 
     def quantile(self, p, eta, phi=1.0):
         """The smallest y with P(Y <= y) >= p: see `cdf`."""
         method = self._scalar_method(phi)
-        p, eta, phi = _common(p, eta, phi)
-        one = lambda p, eta, phi: distribution.quantile_one(self, p, eta, phi, method)
-        return self._each(one, "1k1")(p, eta, phi)
+        return self._each(distribution.quantile_one, "1k1", _common(p, eta, phi), options=(method,))
 
     def sample(self, key, eta, phi=1.0, shape=()):
         """Draws of y: `shape` of them for every eta (and phi), in front of its shape.
@@ -103,12 +130,8 @@ class Broadcast:
         eta, phi = _common(eta, phi)
         rows = jnp.broadcast_shapes(eta.shape if self.dim is None else eta.shape[:-1], phi.shape)
         keys = jax.random.split(key, (*shape, *rows))
-        one = lambda key, eta, phi: distribution.draw_one(self, jax.random.wrap_key_data(key), eta, phi, method)
-        key_data = jax.random.key_data(keys)
-        eta_shape = "()" if self.dim is None else "(k)"
-        return jnp.vectorize(one, signature=f"(w),{eta_shape},()->{'(k)' if self.vector_y else '()'}")(
-            key_data, eta, phi
-        )
+        signature = f"(w),{'()' if self.dim is None else '(k)'},()->{'(k)' if self.vector_y else '()'}"
+        return _each(self, _draw, signature, [jax.random.key_data(keys), eta, phi], (method,))
 
     def moments_of_density(self, eta, phi=1.0):
         """(mass, mean, variance) of the density or probabilities of a scalar y at one eta, by summing them up."""

@@ -21,8 +21,10 @@ def logarithmic_partition(eta):
     """log(-log(1 - exp(eta))), near -inf as eta + log(1 + p/2 + p^2/3 + …), p = exp(eta): the curvature is all in p."""
     near = eta.real < -2
     p = jnp.exp(jnp.where(near, eta, -2.0))
-    series = sum(p**k / (k + 1) for k in range(1, 17))
-    return jnp.where(near, eta + jnp.log1p(series), jnp.log(-log1mexp(jnp.where(near, -2.0, eta))))
+    series = 1 / 17
+    for k in range(16, 1, -1):
+        series = 1 / k + p * series
+    return jnp.where(near, eta + jnp.log1p(p * series), jnp.log(-log1mexp(jnp.where(near, -2.0, eta))))
 
 
 def positive_part(u, log_u):

@@ -31,18 +31,22 @@ def solve_increasing(f, target, domain, steps=250):
     dtype = target.dtype
     reach = float(np.log(float(jnp.finfo(dtype).max))) - 2.0
 
-    def side(s):
+    def at(s):
+        """x, the gap that is left there and df / dx: f is traced here only, and where it is many operations
+        compiling it is what takes the time."""
         x = _from_line(s, domain)
-        gap = f(x) - target
-        return x, jnp.where(jnp.isfinite(gap), gap, jnp.where(s > 0, jnp.inf, -jnp.inf))
+        value, slope = jax.jvp(f, (x,), (jnp.ones_like(x),))
+        gap = value - target
+        return x, jnp.where(jnp.isfinite(gap), gap, jnp.where(s > 0, jnp.inf, -jnp.inf)), slope
+
+    def speed(s):
+        return jax.jvp(lambda v: _from_line(v, domain), (s,), (jnp.ones_like(s),))[1]
 
     def body(carry):
         low, high, s, i, _ = carry
-        ds = lambda v: f(_from_line(v, domain))
-        _, gap = side(s)
-        slope = jax.jvp(ds, (s,), (jnp.ones_like(s),))[1]
+        _, gap, slope = at(s)
         low, high = jnp.where(gap <= 0, s, low), jnp.where(gap >= 0, s, high)
-        newton, middle = s - gap / slope, (low + high) / 2
+        newton, middle = s - gap / (slope * speed(s)), (low + high) / 2
         # Newton inside the bracket, every third step a halving, so that the bracket always closes.
         good = jnp.isfinite(newton) & (newton > low) & (newton < high) & (i % 3 != 2)
         s_next = jnp.where(good, newton, middle)
@@ -53,13 +57,10 @@ def solve_increasing(f, target, domain, steps=250):
 
     start = (jnp.full_like(target, -reach), jnp.full_like(target, reach), jnp.zeros_like(target), 0, False)
     s = lax.while_loop(lambda c: ~c[4] & (c[3] < steps), body, start)[2]
-    x, gap = side(s)
+    x, gap, slope = at(s)
     eps = jnp.finfo(dtype).eps
-    ones = jnp.ones_like(s)
-    slope = jax.jvp(f, (x,), (ones,))[1]
-    speed = jax.jvp(lambda v: _from_line(v, domain), (s,), (ones,))[1]
     # One unit in the last place of x, or of s, moves f by this much.
-    grain = jnp.abs(slope) * (jnp.abs(x) + jnp.abs(speed) * (1 + jnp.abs(s)))
+    grain = jnp.abs(slope) * (jnp.abs(x) + jnp.abs(speed(s)) * (1 + jnp.abs(s)))
     return jnp.where(jnp.abs(gap) <= 64 * eps * (jnp.abs(target) + grain), x, jnp.nan)
 
 

@@ -1,5 +1,7 @@
 """Distribution function, quantiles and draws of a family with a scalar y, from whatever its density is computed by."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,7 +68,7 @@ def draw_one(family, key, eta, phi, method):
 def moments(family, eta, phi, method, count=4001):
     """(mass, mean, variance) of y, by the trapezoid rule in z, y = F^-1(Phi(z)) being smooth, or by the sum."""
     support = method.support
-    log_prob = lambda y: family.log_prob_one(y, eta, phi, method)
+    log_prob = lambda y: _log_probs(family, y, eta, phi, method)
     mean, spread = _centre(family, eta, phi, method)
     if support.step:
         step = support.step * phi
@@ -75,17 +77,22 @@ def moments(family, eta, phi, method, count=4001):
             jnp.round((mean - origin) / step) - count // 2)  # fmt: skip
         y = origin + step * (first + jnp.arange(count))
         y = y[y <= support.high]
-        p = jnp.exp(jax.vmap(log_prob)(y))
+        p = jnp.exp(log_prob(y))
     else:
         x, w = _line(support, mean, spread)
-        y, p = x, jnp.exp(jax.vmap(log_prob)(x)) * w
+        y, p = x, jnp.exp(log_prob(x)) * w
         for has, end in ((support.low_in, support.low), (support.high_in, support.high)):
             if has:
-                y, p = jnp.append(y, end), jnp.append(p, jnp.exp(log_prob(jnp.asarray(end, eta.dtype))))
+                y, p = jnp.append(y, end), jnp.append(p, jnp.exp(log_prob(jnp.asarray([end], eta.dtype))))
     p = jnp.where(jnp.isfinite(p), p, 0.0)
     mass = jnp.sum(p)
     centre = jnp.sum(p * y) / mass
     return float(mass), float(centre), float(jnp.sum(p * (y - centre) ** 2) / mass)
+
+
+@functools.partial(jax.jit, static_argnames="method")
+def _log_probs(family, y, eta, phi, method):
+    return jax.vmap(lambda y: family.log_prob_one(y, eta, phi, method))(y)
 
 
 def _centre(family, eta, phi, method):

@@ -219,19 +219,22 @@ class Family(Broadcast):
         far = float(jnp.finfo(eta.dtype).max) ** 0.5 / 4
         end = self.natural_one(t)
         eta_t = jnp.clip(end, -far, far)
-        conjugate = jnp.sum(t * eta_t) - self.a(eta_t)
+        # In one call, since each would be compiled for itself.
+        a_t, limit, a = jax.vmap(self.a)(jnp.stack([eta_t, jax.lax.stop_gradient(end), eta]))
+        conjugate = jnp.sum(t * eta_t) - a_t
         if self.dim is None:  # at t = 0 the limit is that of -a, which may be known
-            limit = jax.lax.stop_gradient(self.a(end))
+            limit = jax.lax.stop_gradient(limit)
             conjugate = jnp.where((t == 0) & jnp.isinf(end) & jnp.isfinite(limit), -limit, conjugate)
-        direct = 2 * (conjugate + self.loss_one(t, eta))
+        direct = 2 * (conjugate + a - jnp.sum(t * eta))
         step = eta - eta_t
         line = lambda s: self.a(eta_t + s * step)
         bend = lambda s: jax.grad(jax.grad(line))(jnp.asarray(s, eta.dtype))
-        first, middle, last = bend(0.0), bend(0.5), bend(1.0)  # the middle, since a'' may be symmetric about it
+        # The middle too, since a'' may be symmetric about it.
+        first, middle, last = jax.lax.stop_gradient(jax.vmap(bend)(jnp.array([0.0, 0.5, 1.0], eta.dtype)))
         close = jnp.maximum(jnp.abs(last - first), jnp.abs(middle - first)) <= 0.1 * first
         # a'' may be 0 at all three, out where every mean is 0 or 1, or beyond the largest number.
         close &= ((first > 0) & (first < jnp.inf)) | jnp.all(step == 0)
-        step = jnp.where(close, step, 0.0)
+        step = jnp.where(close, step, 0.0)  # whose derivatives are finite too
         nodes, weights = jnp.asarray(_NODES, eta.dtype), jnp.asarray(_WEIGHTS * (1 - _NODES), eta.dtype)
         integral = 2 * jnp.sum(weights * jax.vmap(bend)(nodes))
         return jnp.where(close, integral, jnp.maximum(direct, 0.0))

@@ -1,5 +1,6 @@
 """Tests run in float64 with rank promotion refused; those marked `gpu` need an accelerator."""
 
+import gc
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -20,6 +21,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="no accelerator"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_of_a_file():
+    """What a file compiled goes when it is done: every program maps memory, and a process has 65,530 mappings."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
