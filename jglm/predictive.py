@@ -23,7 +23,8 @@ def with_interval(fit, X, offset, exposure, interval, level, precision):
     checks.choice("interval", interval, INTERVALS)
     checks.level(level)
     if not fit.family.scalar_lin or fit.family.has_cutpoints:
-        raise ValueError(f"interval= is for families of one linear predictor; the family is {fit.family.name!r}")
+        raise ValueError(f"interval= is for families of one linear predictor; of {fit.family.name!r} predict() without "
+                         f"interval= gives the means, and cov_params() what their errors follow from")  # fmt: skip
     rows, lin = prediction.design_and_lin(fit, X, offset, exposure)
     mean = prediction.of_lin(fit, lin, "mean")
     if interval == "mean":

@@ -40,7 +40,8 @@ class Fit:
         deviance, llf, aic, bic, pearson_chi2, scale (dispersion), nobs, rank, df_model, df_resid: as R has them; where
             T(y) is not y (beta, dirichlet, …) the deviance is -2 llf.
         family_params, family_params_se: the family's own parameters, and standard errors of the estimated ones.
-        null_deviance: of the offset with an intercept; computed on first use.
+        null_deviance: of the offset with an intercept; computed on first use. NaN where a free parameter belongs to the
+            mean's map (beta, ordinal, …).
         converged, status, n_iter (passes over the data), solver, history (objective and largest gradient per pass).
         n_dropped: rows left out because of missing values.
     """
