@@ -216,16 +216,7 @@ class Family(Broadcast):
         are close the difference would cancel; it is then the integral of 2 (1 - s) a'' along the way from eta_t to
         eta, by Gauss-Legendre, which is exact to rounding as a'' hardly changes there.
         """
-        far = float(jnp.finfo(eta.dtype).max) ** 0.5 / 4
-        end = self.natural_one(t)
-        eta_t = jnp.clip(end, -far, far)
-        # In one call, since each would be compiled for itself.
-        a_t, limit, a = jax.vmap(self.a)(jnp.stack([eta_t, jax.lax.stop_gradient(end), eta]))
-        conjugate = jnp.sum(t * eta_t) - a_t
-        if self.dim is None:  # at t = 0 the limit is that of -a, which may be known
-            limit = jax.lax.stop_gradient(limit)
-            conjugate = jnp.where((t == 0) & jnp.isinf(end) & jnp.isfinite(limit), -limit, conjugate)
-        direct = 2 * (conjugate + a - jnp.sum(t * eta))
+        direct, _, eta_t = self.plain_deviance_one(t, eta)
         step = eta - eta_t
         line = lambda s: self.a(eta_t + s * step)
         bend = lambda s: jax.grad(jax.grad(line))(jnp.asarray(s, eta.dtype))
@@ -239,16 +230,29 @@ class Family(Broadcast):
         integral = 2 * jnp.sum(weights * jax.vmap(bend)(nodes))
         return jnp.where(close, integral, jnp.maximum(direct, 0.0))
 
-    def log_prob_one(self, y, eta, phi, method=None, smooth=False):
+    def plain_deviance_one(self, t, eta):
+        """(2 (a*(t) - t·eta + a(eta)) as it stands, the size of its terms, eta_t): see `deviance_one`."""
+        far = float(jnp.finfo(eta.dtype).max) ** 0.5 / 4
+        end = self.natural_one(t)
+        eta_t = jnp.clip(end, -far, far)
+        # In one call, since each would be compiled for itself.
+        a_t, limit, a = jax.vmap(self.a)(jnp.stack([eta_t, jax.lax.stop_gradient(end), eta]))
+        conjugate, along = jnp.sum(t * eta_t) - a_t, jnp.sum(t * eta)
+        if self.dim is None:  # at t = 0 the limit is that of -a, which may be known
+            limit = jax.lax.stop_gradient(limit)
+            conjugate = jnp.where((t == 0) & jnp.isinf(end) & jnp.isfinite(limit), -limit, conjugate)
+        return 2 * (conjugate + a - along), jnp.abs(conjugate) + jnp.abs(a) + jnp.abs(along), eta_t
+
+    def log_prob_one(self, y, eta, phi, method=None, smooth=False, unit=None):
         """log density (or probability) of one y.
 
         `method` is the `density.Method` without a closed form, by default the chosen one; `smooth` asks for the form
-        that may be differentiated in params.
+        that may be differentiated in params; `unit` is the unit deviance where it is known.
         """
         params = {k: jnp.asarray(v, eta.dtype) for k, v in self.params.items()}
         t = self.statistic(y)
         if self.log_saturated_ is not None and not (smooth and self.log_b_ is not None):
-            unit = self.deviance_one(t, eta)  # at a perfect fit 0, and phi may be 0 too
+            unit = self.deviance_one(t, eta) if unit is None else unit  # at a perfect fit 0, and phi may be 0 too
             value = self.log_saturated_(y, phi, **params) - jnp.where(unit > 0, unit / (2 * phi), 0.0)
             return self._inside_support(y, value)
         if self.log_b_ is not None:

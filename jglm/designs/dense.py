@@ -111,9 +111,15 @@ class Dense:
             return products.compiled("gram", self, w)
         return products.gram(self.X, w, self._dtype.name)
 
+    def sumsquares(self, w):
+        """The diagonal of X' diag(w) X."""
+        if isinstance(self.X, jax.Array):
+            return products.compiled("squares", self, w)
+        return products.squares(self.X, w)
+
     def take(self, rows):
         """Those rows."""
-        return Dense(self.X[rows], self.dtype)
+        return Dense(self.X[rows] if isinstance(self.X, jax.Array) else self.X.take(rows, axis=0), self.dtype)
 
     def columns(self, kept):
         """The columns where `kept`."""

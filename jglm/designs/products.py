@@ -39,6 +39,14 @@ def rtimes(X, r, dtype):
     return total.T
 
 
+def squares(X, w):
+    """The diagonal of X' diag(w) X, in float64."""
+    total = np.zeros(X.shape[1])
+    for part in blocks(len(X)):
+        total += w[part] @ np.square(X[part], dtype=np.float64)
+    return total
+
+
 def gram(X, w, dtype="float64"):
     """X' diag(w) X for w of either sign; products in `dtype`, sums over blocks of rows in float64."""
     total = np.zeros((X.shape[1], X.shape[1]))
