@@ -154,8 +154,13 @@ class Categorical:
             return products.compiled("matvec", self, coef)
         cells = np.concatenate([coef, np.zeros_like(coef[:1])])[self.members].sum(axis=2)
         lin = np.asarray(self.X @ coef[self.positions], np.float64)
-        for cell, codes in zip(cells, self.codes, strict=True):
-            lin += np.take(cell, codes, axis=0)
+
+        def add(rows):
+            part = lin[rows]
+            for cell, codes in zip(cells, self.codes, strict=True):
+                part += np.take(cell, codes[rows], axis=0)
+
+        products.in_threads(add, products.spans(len(lin)), len(lin))
         return lin
 
     def rtimes(self, r):
@@ -172,16 +177,22 @@ class Categorical:
         (g, c, _), p = self.members.shape, self.width
         whole = np.zeros((p + 1, p + 1))
         groups = [_indicators(members) for members in self.members]
-        for i, (columns, ones) in enumerate(groups):
-            own = np.bincount(self.codes[i], w, c)
-            whole[np.ix_(columns, columns)] += (ones * own[:, None]).T @ ones
-            first = self.codes[i].astype(np.intp) * c
-            for j in range(i + 1, g):
-                table = np.bincount(first + self.codes[j], w, c * c).reshape(c, c)
-                others, theirs = groups[j]
-                side = ones.T @ (table @ theirs)
-                whole[np.ix_(columns, others)] += side
-                whole[np.ix_(others, columns)] += side.T
+        pairs = [(i, j) for i in range(g) for j in range(i, g)]
+
+        def table(pair):
+            i, j = pair
+            if i == j:
+                return np.bincount(self.codes[i], w, c)
+            return np.bincount(self.codes[i].astype(np.intp) * c + self.codes[j], w, c * c).reshape(c, c)
+
+        for (i, j), sums in zip(pairs, products.in_threads(table, pairs, len(w)), strict=True):
+            (columns, ones), (others, theirs) = groups[i], groups[j]
+            if i == j:
+                whole[np.ix_(columns, columns)] += (ones * sums[:, None]).T @ ones
+                continue
+            side = ones.T @ (sums @ theirs)
+            whole[np.ix_(columns, others)] += side
+            whole[np.ix_(others, columns)] += side.T
         whole = np.ascontiguousarray(whole[:-1, :-1])
         for j, column in zip(self.positions, self.X.T, strict=True):
             side = _sums(self, w * column)
@@ -218,8 +229,9 @@ def _sums(design, r):
     """X'r of the coded columns, r (n,), on the host."""
     _, c, _ = design.members.shape
     sums = np.zeros(design.width + 1)
-    for codes, members in zip(design.codes, design.members, strict=True):
-        np.add.at(sums, members, np.bincount(codes, r, c)[:, None])
+    found = products.in_threads(lambda codes: np.bincount(codes, r, c), design.codes, len(r))
+    for own, members in zip(found, design.members, strict=True):
+        np.add.at(sums, members, own[:, None])
     return sums[:-1]
 
 

@@ -1,5 +1,9 @@
 """Products of a design outside a trace: by BLAS over a NumPy matrix, or compiled over arrays where the solver runs."""
 
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import numpy as np
 
@@ -37,6 +41,31 @@ def rtimes(X, r, dtype):
     for part in blocks(len(X)):
         total += r[part].T.astype(dtype, copy=False) @ X[part].astype(dtype, copy=False)
     return total.T
+
+
+def in_threads(function, items, n):
+    """[function(item) for item in items], in as many threads as there are cores where n rows are worth it."""
+    if n < ROWS or len(items) < 2 or cores() == 1:
+        return [function(item) for item in items]
+    return list(_threads().map(function, items))
+
+
+def spans(n):
+    """Slices that share n rows among the cores."""
+    ends = np.linspace(0, n, cores() + 1).astype(int)
+    return [slice(first, last) for first, last in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def cores():
+    """How many there are for this process; OMP_NUM_THREADS may say that it is to have fewer."""
+    most = os.environ.get("OMP_NUM_THREADS", "")
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, int(most)) if most.isdecimal() and int(most) > 0 else there
+
+
+@functools.cache
+def _threads():
+    return ThreadPoolExecutor(cores(), "jglm")
 
 
 def squares(X, w):
