@@ -78,7 +78,7 @@ def _ordinary(X):
     least = np.max(np.abs(X[:ROWS]), axis=0)
     flat, step = X.ravel(order="K"), ROWS * 16
     with np.errstate(over="ignore"):
-        squares = [np.dot(v, v) for v in (flat[i : i + step] for i in range(0, len(flat), step))]
+        squares = [float(np.dot(v, v)) for v in (flat[i : i + step] for i in range(0, len(flat), step))]
     return bool(np.all(least >= SMALLEST) and max(squares) <= LARGEST)  # NaN and infinity compare false
 
 

@@ -12,24 +12,27 @@ from jglm.model import GRADIENT, HESSIAN, Info
 from jglm.padding import pad
 from jglm.rows import mask, scale
 
+ROWS = 1 << 16  # at a time: data sets of more rows share what was compiled for so many
+
 
 class HostPass:
     """query, asks -> Info for a problem without free parameters; `asks` is "gradient" or "hessian"."""
 
     def __init__(self, problem):
         self.problem, self.design = problem, problem.hosted
+        self.parts = problem.parts(ROWS)
 
     def __call__(self, query, asks=GRADIENT):
         lin = self.design.times(np.asarray(query.point.coef))
-        y, weight, offset = self.problem.padded[:3]
-        rows_at = self.problem.bound(_rows_at, asks == HESSIAN)
-        value, score, bend, chi2, noise, count = rows_at(y, pad(lin), weight, offset)
-        score = np.asarray(score)[: len(lin)]
-        grad = np.ravel(np.asarray(self.design.rtimes(score)).T)
-        hess = None
-        if asks == HESSIAN:
-            hess = self.problem.gram(np.asarray(bend)[: len(lin)])
-        return Info(value, grad, hess, None, chi2, self.design.eps**2 * noise, count)
+        rows_at, found = self.problem.bound(_rows_at, asks == HESSIAN), []
+        for i, (y, weight, offset) in enumerate(self.parts):
+            found.append(rows_at(y, pad(lin[i * ROWS : (i + 1) * ROWS], 0, len(weight)), weight, offset))
+        value, score, bend, chi2, noise, count = zip(*found, strict=True)
+        whole = lambda parts: np.concatenate([np.asarray(v) for v in parts])[: len(lin)]
+        total = lambda parts: np.sum([np.asarray(v) for v in parts])
+        grad = np.ravel(np.asarray(self.design.rtimes(whole(score))).T)
+        hess = self.problem.gram(whole(bend)) if asks == HESSIAN else None
+        return Info(total(value), grad, hess, None, total(chi2), self.design.eps**2 * total(noise), total(count))
 
 
 def _rows_at(model, y, own, weight, offset, bends):

@@ -117,6 +117,17 @@ class Problem:
         rows = pad(p.y, like), weight, *(pad(v, like) for v in (p.offset, p.size, p.power))
         return place(rows) if len(weight) > PLACED else rows
 
+    def parts(self, rows):
+        """[(y, weight, offset)] of so many rows each, the last with rows of weight 0 behind; one of all where there are
+        no more than that."""
+        if padded_size(len(self.prepared.y)) <= rows:
+            return [self.padded[:3]]
+        p = self.prepared
+        cut = lambda v: [v[i : i + rows] for i in range(0, len(v), rows)]
+        filled = [np.append(w, np.zeros(rows - len(w))) for w in cut(p.weight)]
+        y, offset = ([pad(part, 0, rows) for part in cut(v)] for v in (p.y, p.offset))
+        return place(list(zip(y, filled, offset, strict=True)))
+
     def bound(self, function, *static):
         """A function of the model and of rows, compiled for the model."""
         if (function, static) not in self._bound:
@@ -190,4 +201,7 @@ class Problem:
         """The Hessian of the (quadratic) penalty in the flat coefficients, None without one."""
         if self.model.penalty is None:
             return None
-        return np.asarray(self.model.curvature(Unknowns(jnp.asarray(self.shape(flat)), {})))
+        return np.asarray(_curvature_compiled(self.model, Unknowns(jnp.asarray(self.shape(flat)), {})))
+
+
+_curvature_compiled = jax.jit(lambda model, point: model.curvature(point))

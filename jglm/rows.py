@@ -244,9 +244,9 @@ def _totals(model, t, y, lin, weight, size, power, count, values, deviances=None
     if lin.ndim == 1 and mu.ndim == 1 and (family.T_ is None or family.moments_ is not None):
         chi2 = total((y - mu) ** 2 / variance)
     safe, phi = jnp.where(on, size, 1.0), jnp.ones((), lin.dtype)
-    log_prob = lambda phi, unit=None: jax.vmap(
-        lambda y, eta, phi, unit: family.log_prob_one(y, eta, phi, unit=unit)
-    )(y, eta, phi / safe, unit)
+    log_prob = lambda phi, unit=None: jax.vmap(lambda y, eta, phi, unit: family.log_prob_one(y, eta, phi, unit=unit))(
+        y, eta, phi / safe, unit
+    )
     if family.T_ is not None:
         unit = -2 * log_prob(phi) if family.has_density else jnp.full(lin.shape[0], jnp.nan)
         unit, deviance = unit / safe, jnp.sum(jnp.where(on, power * unit, 0.0))

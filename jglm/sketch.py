@@ -35,12 +35,14 @@ def by_sketch(problem, tol, most, progress):
     if sizes is None:
         return None
     chosen = np.random.default_rng(SEED).choice(on, sizes[1], replace=False)
-    first, second = (_sample(problem, np.sort(chosen[:m]), m / len(on)) for m in sizes)
+    parts = [problem.part(np.sort(chosen[:m]), None) for m in sizes]
+    curvature = mean_curvature(parts[0])
+    first, second = (_sample(problem, part, curvature, m / len(on)) for part, m in zip(parts, sizes, strict=True))
     begun = _begin(first, second)
     if begun is None:
         return None
     start, few = second.shape(begun[0]), PASSES if most is None else min(most, PASSES)
-    metric = _metric_of_all(problem, second, *begun, sizes[1] / len(on))
+    metric = _metric_of_all(problem, curvature, *begun, sizes[1] / len(on))
     found = by_solver(problem, LBFGS(metric, tol, few), start, progress)
     found.solver = "sketched"
     if found.status != Status.MAX_ITER or few == most:
@@ -64,13 +66,13 @@ def _begin(first, second):
     return (begun.flat, hess) if np.all(np.isfinite(begun.flat)) else None
 
 
-def _metric_of_all(problem, part, flat, hess, share):
-    """The Metric of all rows from the Hessian of a part."""
+def _metric_of_all(problem, curvature, flat, hess, share):
+    """The Metric of all rows from the Hessian of a part of them and their mean curvature."""
     hess, P = hess / share, problem.penalty_hessian(flat)
     if not problem.design.is_matrix:
         # A column of few nonzeros has (next to) no curvature where the sample has none of its rows, or only some whose
         # fitted means are at the edge.
-        least = FLOOR * mean_curvature(part) * np.tile(problem.squares(problem.prepared.weight), problem.width)
+        least = FLOOR * curvature * np.tile(problem.squares(problem.prepared.weight), problem.width)
         hess = hess + np.diag(np.maximum(least - np.diagonal(hess), 0.0))
     return _metric_compiled(hess if P is None else hess + P)
 
@@ -83,12 +85,11 @@ def sample_sizes(n, p, k):
     return (first, second) if second <= n // ENOUGH and p * k <= linalg.WIDE else None
 
 
-def _sample(problem, rows, share):
+def _sample(problem, part, curvature, share):
     """Some rows as a problem of their own, with the information of a few rows more on every column, at coefficient 0: a
     level of which the sample has few rows, or none, gets a moderate coefficient."""
-    part = problem.part(rows, None)
-    curvature = mean_curvature(part)
-    unit = curvature * np.clip(1 / curvature, 1.0, PRIOR) * part.squares(part.prepared.weight) / len(rows)
+    weight = part.prepared.weight
+    unit = curvature * np.clip(1 / curvature, 1.0, PRIOR) * part.squares(weight) / len(weight)
     unit = unit if problem.design.is_matrix else np.where(problem.design.coded, np.clip(1.0, curvature, None), unit)
     named = problem.prepared.intercept or problem.prepared.names[:1] == ["Intercept"]
     unit[: int(named)] = 0.0

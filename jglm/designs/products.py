@@ -1,6 +1,7 @@
 """Products of a design outside a trace: by BLAS over a NumPy matrix, or compiled over arrays where the solver runs."""
 
 import functools
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -53,7 +54,7 @@ def in_threads(function, items, n):
 def spans(n):
     """Slices that share n rows among the cores."""
     ends = np.linspace(0, n, cores() + 1).astype(int)
-    return [slice(first, last) for first, last in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(first, last) for first, last in itertools.pairwise(ends)]
 
 
 def cores():
