@@ -27,7 +27,10 @@ def line(target, records):
     said = f"{what}: {ratio:.2f} times as fast as the best rival ({best.label}; {times}); target {target.ratio:g}"
     if own.stopped_early:
         return f"{said}: **missed**, it stopped early itself"
-    return f"{said}: {'reached' if ratio >= target.ratio else f'**missed by a factor of {target.ratio / ratio:.2f}**'}"
+    if ratio >= target.ratio:
+        return f"{said}: reached"
+    why = f" ({target.why})" if target.why else ""
+    return f"{said}: **missed by a factor of {target.ratio / ratio:.2f}**{why}"
 
 
 def best_rival(target, records):

@@ -79,7 +79,7 @@ def _ordinary(X):
     flat, step = X.ravel(order="K"), ROWS * 16
     with np.errstate(over="ignore"):
         squares = [float(np.dot(v, v)) for v in (flat[i : i + step] for i in range(0, len(flat), step))]
-    return bool(np.all(least >= SMALLEST) and max(squares) <= LARGEST)  # NaN and infinity compare false
+    return bool(np.all(least >= SMALLEST) and max(squares, default=0.0) <= LARGEST)  # NaN and infinity compare false
 
 
 def largest(X):

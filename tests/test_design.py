@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from jglm.designs import Categorical, Columns, Dense, Lagged, Scaled, Sparse, WithConstant, gram_blocks, place
+from jglm.designs import Categorical, Columns, Dense, Lagged, Scaled, Sparse, WithConstant, gram_blocks, place, products
 from jglm.designs import dense as design
 
 RNG = np.random.default_rng(0)
@@ -176,3 +176,13 @@ def test_an_aligned_matrix_is_placed_without_a_copy():
         assert placed.unsafe_buffer_pointer() == X.ctypes.data
     odd = RNG.normal(size=(251, 5))[1:, 1:]
     np.testing.assert_array_equal(place(Dense(odd)).X, odd)
+
+
+def test_factors_of_many_rows_are_summed_in_threads(monkeypatch):
+    monkeypatch.setattr(products, "cores", lambda: 3)
+    D, X = factors(products.ROWS + 77)
+    n, p = X.shape
+    c, w = RNG.normal(size=p), RNG.uniform(size=n)
+    np.testing.assert_allclose(D.times(c), X @ c, atol=1e-12)
+    np.testing.assert_allclose(D.rtimes(w), X.T @ w)
+    np.testing.assert_allclose(D.crossprod(w), X.T @ (w[:, None] * X), atol=1e-9)

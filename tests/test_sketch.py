@@ -5,7 +5,7 @@ import pandas
 import pytest
 
 import jglm
-from jglm import coding, irls, linalg, sketch
+from jglm import coding, irls, linalg, passes, sketch
 from jglm.problem import Problem
 
 RNG = np.random.default_rng(11)
@@ -49,6 +49,26 @@ def test_a_sketched_fit_is_the_fit(name, large, monkeypatch):
     # Of classes that are all penalized the intercepts have no level of their own.
     level = lambda f: f.params - (np.mean(f.params[0]) * (np.arange(P + 1) == 0)[:, None] if f.params.ndim == 2 else 0)
     np.testing.assert_allclose(level(shrunk), level(want), atol=1e-7 * np.max(whole.bse))
+
+
+@pytest.mark.parametrize("name", ["poisson", "categorical"])
+def test_rows_in_pieces_are_the_rows(name, large, monkeypatch):
+    whole = jglm.fit(X, Y[name], family=name, progress=False)
+    monkeypatch.setattr(passes, "ROWS", 4096)  # a piece and a half
+    fit = jglm.fit(X, Y[name], family=name, progress=False)
+    assert fit.n_iter == whole.n_iter
+    np.testing.assert_allclose(fit.params, whole.params, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:y has values that are not whole")
+def test_totals_are_sums_of_deviances_also_of_a_perfect_fit():
+    fit = jglm.fit(X, Y["poisson"], family="poisson")
+    family = jglm.families.poisson
+    np.testing.assert_allclose(fit.deviance, np.sum(family.deviance(Y["poisson"], fit.predict())), rtol=1e-12)
+    mean = np.exp(LIN)
+    near = mean * (1 + 1e-7 * np.where(np.arange(N) % 2, 1, -1))  # each unit deviance is mean * 1e-14
+    fit = jglm.fit(X, near, family="poisson")
+    np.testing.assert_allclose(fit.deviance, np.sum(1e-14 * mean), rtol=1e-3)
 
 
 def test_a_sample_is_taken_only_where_it_saves_something():

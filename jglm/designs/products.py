@@ -69,6 +69,10 @@ def _threads():
     return ThreadPoolExecutor(cores(), "jglm")
 
 
+if hasattr(os, "register_at_fork"):  # a child has no threads of its parent's
+    os.register_at_fork(after_in_child=_threads.cache_clear)
+
+
 def squares(X, w):
     """The diagonal of X' diag(w) X, in float64."""
     total = np.zeros(X.shape[1])
