@@ -101,14 +101,14 @@ def constant_start(problem):
 
 
 def _constant(problem):
-    """The fit of a constant, to about the error that it has in ENOUGH rows; from so many where there are more."""
+    """The fit of a constant, from ENOUGH of the rows where there are many more: to about the error that is theirs."""
+    alone = problem.as_design(Dense(np.ones((len(problem.prepared.y), 1))))
     rows = np.flatnonzero(problem.prepared.weight > 0)
     if len(rows) > 2 * ENOUGH:
-        few = problem.as_design(Dense(np.ones((len(problem.prepared.y), 1)))).part(rows[:: len(rows) // ENOUGH], None)
-        begun = by_irls(few, None, 1e-2, 30)
+        begun = by_irls(alone.part(rows[:: len(rows) // ENOUGH], None), None, 1e-2, 30)
         if begun is not None and begun.status.converged:
             return begun
-    return by_irls(problem.as_design(Dense(np.ones((len(problem.prepared.y), 1)))), None, 1e-3, 30)
+    return by_irls(alone, None, 1e-3, 30)
 
 
 def mean_curvature(problem):

@@ -12,21 +12,19 @@ from jglm.model import GRADIENT, HESSIAN, Info
 from jglm.padding import pad
 from jglm.rows import mask, scale
 
-ROWS = 1 << 16  # at a time: data sets of more rows share what was compiled for so many
-
 
 class HostPass:
     """query, asks -> Info for a problem without free parameters; `asks` is "gradient" or "hessian"."""
 
     def __init__(self, problem):
         self.problem, self.design = problem, problem.hosted
-        self.parts = problem.parts(ROWS)
 
     def __call__(self, query, asks=GRADIENT):
         lin = self.design.times(np.asarray(query.point.coef))
         rows_at, found = self.problem.bound(_rows_at, asks == HESSIAN), []
-        for i, (y, weight, offset) in enumerate(self.parts):
-            found.append(rows_at(y, pad(lin[i * ROWS : (i + 1) * ROWS], 0, len(weight)), weight, offset))
+        for i, (y, weight, offset) in enumerate(self.problem.parts):
+            size = len(weight)
+            found.append(rows_at(y, pad(lin[i * size : (i + 1) * size], 0, size), weight, offset))
         value, score, bend, chi2, noise, count = zip(*found, strict=True)
         whole = lambda parts: np.concatenate([np.asarray(v) for v in parts])[: len(lin)]
         total = lambda parts: np.sum([np.asarray(v) for v in parts])

@@ -13,6 +13,7 @@ from jglm.model import Data, Model, Unknowns
 from jglm.padding import bind, pad, padded_size
 from jglm.rows import describe, plain_totals, row_derivatives, start_of_rows, totals
 
+ROWS = 1 << 16  # at a time in a pass: data sets of more rows share what was compiled for so many
 PLACED = 20_000  # rows; fewer are copied in less time with every call than they are placed once
 
 
@@ -117,15 +118,16 @@ class Problem:
         rows = pad(p.y, like), weight, *(pad(v, like) for v in (p.offset, p.size, p.power))
         return place(rows) if len(weight) > PLACED else rows
 
-    def parts(self, rows):
-        """[(y, weight, offset)] of so many rows each, the last with rows of weight 0 behind; one of all where there are
-        no more than that."""
-        if padded_size(len(self.prepared.y)) <= rows:
+    @cached_property
+    def parts(self):
+        """[(y, weight, offset)] of ROWS rows each, the last with rows of weight 0 behind; one of all where there are no
+        more than that."""
+        if padded_size(len(self.prepared.y)) <= ROWS:
             return [self.padded[:3]]
         p = self.prepared
-        cut = lambda v: [v[i : i + rows] for i in range(0, len(v), rows)]
-        filled = [np.append(w, np.zeros(rows - len(w))) for w in cut(p.weight)]
-        y, offset = ([pad(part, 0, rows) for part in cut(v)] for v in (p.y, p.offset))
+        cut = lambda v: [v[i : i + ROWS] for i in range(0, len(v), ROWS)]
+        filled = [np.append(w, np.zeros(ROWS - len(w))) for w in cut(p.weight)]
+        y, offset = ([pad(part, 0, ROWS) for part in cut(v)] for v in (p.y, p.offset))
         return place(list(zip(y, filled, offset, strict=True)))
 
     def bound(self, function, *static):
@@ -146,6 +148,8 @@ class Problem:
 
     def totals(self, lin):
         """Totals alone, without keeping what each row looks like."""
+        if self.model.family.T_ is not None:
+            return self._described(totals, lin)
         found, terms = self._described(plain_totals, lin)
         return found if found.deviance > 1e-3 * terms else self._described(totals, lin)
 
@@ -167,7 +171,7 @@ class Problem:
     def squares(self, w):
         """The diagonal of X'WX."""
         if self.design.is_matrix and jax.default_backend() == "cpu":
-            return self.hosted.sumsquares(w)
+            return self.hosted.diagonal(w)
         return products.compiled("squares", self.data.X, w)
 
     def spread(self):

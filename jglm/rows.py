@@ -198,8 +198,9 @@ def moments(family, eta):
 
 def describe(model, y, lin, weight, size, power, count, values):
     """(Rows, Totals) at lin and the `values` {name: (n,) or (n, s)} of the parameters that eta takes besides lin."""
-    family, t = model.family, statistics(model, y)
-    eta, mu, variance, unit, totals = _totals(model, t, y, lin, weight, size, power, count, values)
+    family, t, eta = model.family, statistics(model, y), _etas(model, lin, values)
+    unit = _unit_deviances(family, t, y, eta, weight, size)
+    mu, variance, totals = _totals(model, y, lin, eta, unit, weight, size, power, count)
     score = jax.vmap(jax.grad(lambda t, v, u: family.loss_one(t, eta_of(model, v, u)), argnums=1))(t, lin, values)
     jac = jax.vmap(jax.jacfwd(lambda v, u: eta_of(model, v, u)))(lin, values)
     expected = _sandwich(jac, jax.vmap(jax.hessian(family.a))(eta), eta.ndim, lin.ndim)
@@ -215,50 +216,55 @@ def totals(model, y, lin, weight, size, power, count, values):
     The log-likelihood is sum power_i log p(y_i; eta_i, phi / size_i), with phi the deviance / count where the
     dispersion is estimated, as R has it; NaN for a family without a closed base measure, and where phi is not that one.
     """
-    return _totals(model, statistics(model, y), y, lin, weight, size, power, count, values)[-1]
+    eta = _etas(model, lin, values)
+    unit = _unit_deviances(model.family, statistics(model, y), y, eta, weight, size)
+    return _totals(model, y, lin, eta, unit, weight, size, power, count)[-1]
 
 
 def plain_totals(model, y, lin, weight, size, power, count, values):
-    """(Totals, the size of the terms of the deviance), the deviance of the rows being the plain difference, which is
-    quicker and has the digits of a sum where it is no small part of its terms."""
-    if model.family.T_ is not None:
-        return totals(model, y, lin, weight, size, power, count, values), jnp.inf
-    terms = []
-
-    def plain(t, eta):
-        unit, own, _ = jax.vmap(model.family.plain_deviance_one)(t, eta)
-        terms.append(own)
-        return unit
-
-    found = _totals(model, statistics(model, y), y, lin, weight, size, power, count, values, plain)[-1]
-    return found, jnp.sum(jnp.where(weight > 0, weight * terms[0], 0.0))
+    """(Totals, the size of the terms of the deviance) for a family whose T(y) is y: the deviance of the rows is the
+    plain difference, which is quicker and has the digits of a sum where it is no small part of its terms."""
+    eta = _etas(model, lin, values)
+    unit, terms, _ = jax.vmap(model.family.plain_deviance_one)(y, eta)
+    found = _totals(model, y, lin, eta, unit, weight, size, power, count)[-1]
+    return found, jnp.sum(jnp.where(weight > 0, weight * terms, 0.0))
 
 
-def _totals(model, t, y, lin, weight, size, power, count, values, deviances=None):
-    """(eta, mu, variance, unit deviance of the rows, Totals); `deviances` of (t, eta) gives the unit deviances."""
+def _etas(model, lin, values):
+    """The natural parameters of all rows."""
+    return jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values)
+
+
+def _log_probs(family, y, eta, weight, size, phi, unit=None):
+    """log density of all rows at phi / size; `unit` are their unit deviances where those are known."""
+    phi = phi / jnp.where(weight > 0, size, 1.0)
+    return jax.vmap(lambda y, eta, phi, unit: family.log_prob_one(y, eta, phi, unit=unit))(y, eta, phi, unit)
+
+
+def _unit_deviances(family, t, y, eta, weight, size):
+    """The unit deviance of all rows: -2 log density where T(y) is not y, NaN where there is none."""
+    if family.T_ is None:
+        return jax.vmap(family.deviance_one)(t, eta)
+    if not family.has_density:
+        return jnp.full(eta.shape[0], jnp.nan)
+    return -2 * _log_probs(family, y, eta, weight, size, 1.0) / jnp.where(weight > 0, size, 1.0)
+
+
+def _totals(model, y, lin, eta, unit, weight, size, power, count):
+    """(mu, variance of the rows, Totals) from their natural parameters and unit deviances."""
     family, on = model.family, weight > 0
-    eta = jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values)
     mu, variance = jax.vmap(lambda e: moments(family, e))(eta)
-    total = lambda v: jnp.sum(jnp.where(on, weight * v, 0.0))
+    total = lambda w, v: jnp.sum(jnp.where(on, w * v, 0.0))
     chi2 = jnp.full((), jnp.nan, lin.dtype)
     if lin.ndim == 1 and mu.ndim == 1 and (family.T_ is None or family.moments_ is not None):
-        chi2 = total((y - mu) ** 2 / variance)
-    safe, phi = jnp.where(on, size, 1.0), jnp.ones((), lin.dtype)
-    log_prob = lambda phi, unit=None: jax.vmap(lambda y, eta, phi, unit: family.log_prob_one(y, eta, phi, unit=unit))(
-        y, eta, phi / safe, unit
-    )
-    if family.T_ is not None:
-        unit = -2 * log_prob(phi) if family.has_density else jnp.full(lin.shape[0], jnp.nan)
-        unit, deviance = unit / safe, jnp.sum(jnp.where(on, power * unit, 0.0))
-    else:
-        unit = (deviances or jax.vmap(family.deviance_one))(t, eta)
-        deviance = total(unit)
+        chi2 = total(weight, (y - mu) ** 2 / variance)
+    deviance = total(weight if family.T_ is None else power, unit)
     deviance = jnp.where(jnp.all(in_domain(model, lin) | ~on), deviance, jnp.nan)
     llf = jnp.full_like(deviance, jnp.nan)
     if family.has_density and (family.dispersion == "fixed" or family.plug_in == "deviance"):
-        phi = deviance / count if family.dispersion == "estimated" else phi
-        llf = jnp.sum(jnp.where(on, power * log_prob(phi, unit if family.T_ is None else None), 0.0))
-    return eta, mu, variance, unit, Totals(deviance, chi2, llf)
+        phi = deviance / count if family.dispersion == "estimated" else 1.0
+        llf = total(power, _log_probs(family, y, eta, weight, size, phi, unit if family.T_ is None else None))
+    return mu, variance, Totals(deviance, chi2, llf)
 
 
 def _sandwich(jac, bend, eta_dim, lin_dim):

@@ -141,3 +141,11 @@ def test_contrasts_survive_a_model_file(tmp_path):
     fit = jglm.glm('y ~ C(plan, contr.sum) + C(size, contr.treatment(base="m"))', FRAME, family="poisson")
     fit.save(path)
     np.testing.assert_allclose(jglm.load(path).predict(FRAME), fit.predict(FRAME), rtol=1e-12)
+
+
+def test_defaults_that_differ_from_those_of_r(fit):
+    y = FRAME.y.to_numpy()
+    np.testing.assert_array_equal(fit.residuals(), y - fit.predict())
+    np.testing.assert_array_equal(fit.predict(), fit.predict(FRAME, kind="mean"))
+    mixed = jglm.glm("y ~ u", FRAME.assign(u=np.resize(["b", "B", "a", "A"], N)), family="poisson")
+    assert mixed.names == ["Intercept", "u[T.B]", "u[T.a]", "u[T.b]"]

@@ -5,7 +5,7 @@ import pandas
 import pytest
 
 import jglm
-from jglm import coding, irls, linalg, passes, sketch
+from jglm import coding, irls, linalg, problem, sketch
 from jglm.problem import Problem
 
 RNG = np.random.default_rng(11)
@@ -54,7 +54,7 @@ def test_a_sketched_fit_is_the_fit(name, large, monkeypatch):
 @pytest.mark.parametrize("name", ["poisson", "categorical"])
 def test_rows_in_pieces_are_the_rows(name, large, monkeypatch):
     whole = jglm.fit(X, Y[name], family=name, progress=False)
-    monkeypatch.setattr(passes, "ROWS", 4096)  # a piece and a half
+    monkeypatch.setattr(problem, "ROWS", 4096)  # a piece and a half
     fit = jglm.fit(X, Y[name], family=name, progress=False)
     assert fit.n_iter == whole.n_iter
     np.testing.assert_allclose(fit.params, whole.params, rtol=1e-9, atol=1e-12)

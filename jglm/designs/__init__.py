@@ -6,10 +6,10 @@ gram(w)        X' diag(w) X  (n,) -> (p, p)
 squares(w)     its diagonal  (n,) -> (p,)
 
 These are traced. Outside a trace `times(coef)`, `rtimes(r)` and `crossprod(w)` are the first three in NumPy;
-`is_matrix` (a matrix in memory, for which `sumsquares(w)` is the fourth) and `gram_is_cheap` (X'WX costs no more than a
-few X'r) tell what suits it;
-`hosted()` is the design as many of them want it; `take(rows)` and `columns(kept)` give a part, `astype(dtype)` the
-design with products in "float64" or "float32", and `dense()` the matrix. `place` puts arrays where the solver runs.
+`is_matrix` (a matrix in memory, for which `diagonal(w)` is the fourth) and `gram_is_cheap` (X'WX costs no more than a
+few X'r) tell what suits it; `hosted()` is the design as many of them want it; `take(rows)` and `columns(kept)` give a
+part, `astype(dtype)` the design with products in "float64" or "float32", and `dense()` the matrix. `place` puts arrays
+where the solver runs.
 """
 
 from jglm.designs.categorical import Categorical

@@ -70,8 +70,8 @@ class WithConstant:
         side = self.inner.rtimes(w)
         return np.block([[np.sum(w), side[None]], [side[:, None], self.inner.crossprod(w)]])
 
-    def sumsquares(self, w):
-        return np.append(np.sum(w), self.inner.sumsquares(w))
+    def diagonal(self, w):
+        return np.append(np.sum(w), self.inner.diagonal(w))
 
     def take(self, rows):
         return WithConstant(self.inner.take(rows))

@@ -111,7 +111,7 @@ class Dense:
             return products.compiled("gram", self, w)
         return products.gram(self.X, w, self._dtype.name)
 
-    def sumsquares(self, w):
+    def diagonal(self, w):
         """The diagonal of X' diag(w) X."""
         if isinstance(self.X, jax.Array):
             return products.compiled("squares", self, w)

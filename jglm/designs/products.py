@@ -57,6 +57,7 @@ def spans(n):
     return [slice(first, last) for first, last in itertools.pairwise(ends)]
 
 
+@functools.cache
 def cores():
     """How many there are for this process; OMP_NUM_THREADS may say that it is to have fewer."""
     most = os.environ.get("OMP_NUM_THREADS", "")
