@@ -20,19 +20,21 @@ if TYPE_CHECKING:
     from jglm.links import Link
     from jglm.model import Data, Model, Unknowns
     from jglm.results import Fit
+    from jglm.scan import ScoreScan, score_scan
     from jglm.solvers import Status
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "designs",
+    "ScoreScan": "scan", "score_scan": "scan",
     "Fit": "results", "Solution": "drivers", "Status": "solvers",
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
     "families": None, "links": None, "penalties": None, "solvers": None,
 }  # fmt: skip
 __all__ = [
-    "Data", "Dense", "Family", "Fit", "Link", "Model", "Solution", "Status", "Unknowns", "check_family", "families",
-    "fit", "glm", "links", "load", "penalties", "solve", "solvers",
+    "Data", "Dense", "Family", "Fit", "Link", "Model", "ScoreScan", "Solution", "Status", "Unknowns", "check_family",
+    "families", "fit", "glm", "links", "load", "penalties", "score_scan", "solve", "solvers",
 ]  # fmt: skip
 
 

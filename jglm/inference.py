@@ -27,3 +27,10 @@ def quantile(level, df):
     from scipy.special import stdtrit
 
     return float(stdtrit(df, level))
+
+
+def chi_square_tail(statistic, df):
+    """The probability that a chi-square variable with df degrees of freedom is at least the statistic."""
+    from scipy.special import chdtrc
+
+    return chdtrc(df, statistic)

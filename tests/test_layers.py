@@ -12,13 +12,13 @@ ROOT = Path(jglm.__file__).parent
 ORDER = (
     "_record", "_special", "_invert", "_support", "parameters", "expression", "_contour", "_quadrature", "_trials",
     "_choice", "density", "distribution", "_broadcast", "family", "_closed", "_quasi", "families", "links",
-    "penalties", "designs.products", "designs.placement", "designs.dense", "designs.sparse", "designs.categorical",
+    "terms", "penalties", "designs.products", "designs.placement", "designs.dense", "designs.sparse", "designs.categorical",
     "designs.combined", "designs.lagged", "designs", "rows", "model", "solvers.base", "solvers.newton",
-    "solvers.gradient", "solvers.lbfgs", "solvers", "padding", "drivers", "linalg", "irls", "inference",
+    "solvers.gradient", "solvers.lbfgs", "solvers.proximal", "solvers", "padding", "drivers", "linalg", "irls", "inference",
     "diagnostics", "checks", "response", "matrix", "data", "frames", "grammar", "coding", "formula", "progress",
     "problem", "passes", "iterate", "sketch", "joint", "deferred", "estimate", "resolve", "cache", "io",
     "modelfile", "prediction", "residuals", "predictive", "summary", "overview", "results", "familycheck", "api",
-    "plot", "files", "demo", "cli", "__main__",
+    "candidates", "nullmodel", "scan", "plot", "files", "demo", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix
