@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jglm import cache, checks, deferred, frames, io, modelfile, resolve
+from jglm import cache, checks, deferred, frames, io, modelfile, penalties, resolve
 from jglm import data as arrays
 from jglm import estimate as estimation
 from jglm.formula import Formula
@@ -97,7 +97,8 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, o
         dispersion=dispersion or ("ml" if phi else "pearson"), _llf=found.llf if known and dispersion != "ml" else None,
         _phi=float(phi.value(found.nuisance["phi"][0])) if phi else None,
         deviance=found.deviance, pearson_chi2=found.chi2, nobs=prepared.nobs,
-        status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver, covariance=covariance,
+        status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver,
+        covariance=None if penalty is not None and not penalties.is_smooth(penalty) else covariance,
         weight_kind=weight_kind, has_offset=prepared.has_offset, has_constant=deferred.constant_column(prepared),
         separated=found.separated, _prepared=prepared, **kept,
     )  # fmt: skip

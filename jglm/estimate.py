@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import checks, diagnostics, joint, linalg, penalties
-from jglm.iterate import by_codes, by_diagonal, by_irls, by_solver
+from jglm.iterate import by_codes, by_diagonal, by_irls, by_proximal, by_solver
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem
 from jglm.sketch import by_sketch
-from jglm.solvers import Newton, Status
+from jglm.solvers import Newton, ProximalNewton, Status
 
 NAMES = ("auto", "irls", "newton", "sketched", "lbfgs")
 
@@ -48,6 +48,10 @@ def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, s
         raise ValueError("every column of X is zero in the rows of positive weight; there is nothing to estimate")
     problem = Problem(Model(family, link, penalty), prepared, kept, dtype)
     start = None if start is None else start[kept]
+    if penalty is not None and not penalties.is_smooth(penalty) and family.free:
+        names = ", ".join(name for name, _ in family.free)
+        raise ValueError(f"family {family.name!r} estimates {names} besides; with a penalty that has kinks or bounds give "
+                         "its value, such as negative_binomial(2.0)")  # fmt: skip
     options = dict(solver=solver, max_iter=max_iter, dtype=dtype, progress=progress)
     if family.free:
         found = _jointly(problem, start, tol, options)
@@ -98,6 +102,10 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
     """Small designs by IRLS on the host; others, and where that finds no way, by Newton in JAX."""
     most = 100 if max_iter is None else max_iter
     _check_solver(solver)
+    if problem.model.penalty is not None and not penalties.is_smooth(problem.model.penalty):
+        if solver not in ("auto", "newton") and not isinstance(solver, ProximalNewton):
+            raise ValueError("a penalty with kinks or bounds takes solver='auto' or ProximalNewton()")
+        return by_proximal(problem, start, tol, most, progress)
     if solver == "irls" or (solver == "auto" and problem.small):
         found = by_irls(problem, start, tol, most)
         if found is not None and (found.status.converged or found.status == Status.MAX_ITER):

@@ -9,11 +9,12 @@ import numpy as np
 from jglm import irls
 from jglm.designs import Dense
 from jglm.drivers import run_compiled, solve_on_host
-from jglm.model import GRADIENT, HESSIAN, Unknowns
+from jglm.model import GRADIENT, HESSIAN, Model, Unknowns
 from jglm.passes import HostPass
+from jglm.penalties import Ridge
 from jglm.problem import flatten_host
 from jglm.progress import Progress
-from jglm.solvers import LBFGS, Gradient, Newton, Status
+from jglm.solvers import LBFGS, Gradient, Newton, ProximalNewton, Status
 from jglm.solvers.lbfgs import diagonal_metric
 
 # Above this many elements of X a pass takes long enough for the host loop, which can be watched and interrupted.
@@ -89,11 +90,16 @@ def host_pass(problem):
     return HostPass(problem) if here else None
 
 
+def has_intercept(problem):
+    """Whether the first column is the constant."""
+    return problem.prepared.intercept or problem.prepared.names[:1] == ["Intercept"]
+
+
 # --------------------------------------------------------------------------- from the fit of a constant
 def constant_start(problem):
     """Coefficients of the fit of a constant, where the first column is one."""
     start = np.zeros((problem.design.shape[1], problem.width))
-    if problem.prepared.intercept or problem.prepared.names[:1] == ["Intercept"]:
+    if has_intercept(problem):
         begun = _constant(problem)
         if begun is not None:
             start[0] = begun.flat
@@ -109,6 +115,25 @@ def _constant(problem):
         if begun is not None and begun.status.converged:
             return begun
     return by_irls(alone, None, 1e-3, 30)
+
+
+def by_proximal(problem, start, tol, most, progress):
+    """Proximal Newton for a penalty with kinks or bounds, from the fit of a constant; where that is no valid start, from
+    that of a ridge penalty."""
+    begin = constant_start(problem) if start is None else start
+    found = by_solver(problem, ProximalNewton(tol, most), begin, progress)
+    if found.status != Status.INVALID_START or start is not None:
+        return found
+    smooth = Model(problem.model.family, problem.model.link, Ridge(1.0, _penalized(problem), "sum"))
+    begun = by_irls(problem.with_model(smooth), None, 1e-2, 30)
+    if begun is None:
+        return found
+    return by_solver(problem, ProximalNewton(tol, most), problem.shape(begun.flat), progress)
+
+
+def _penalized(problem):
+    """1 for every column but the intercept."""
+    return np.arange(problem.design.shape[1]) >= int(has_intercept(problem))
 
 
 def mean_curvature(problem):

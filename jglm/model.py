@@ -20,7 +20,9 @@ from jglm._record import record
 from jglm.designs import cross, gram_blocks
 from jglm.family import Family
 from jglm.links import Link
+from jglm.penalties import is_smooth, smooth_part
 from jglm.rows import mask, scale
+from jglm.terms import unbounded
 
 VALUE, GRADIENT, HESSIAN, PRODUCT = "value", "gradient", "hessian", "product"
 
@@ -55,18 +57,26 @@ class Model:
         return self.link.width(self.family)
 
     def penalized(self, value, grad, unknowns):
-        """The objective and its gradient: sums over rows plus the penalty."""
+        """The objective and its gradient: sums over rows plus the (smooth part of the) penalty."""
         if self.penalty is None:
             return value, grad
-        extra, slope = jax.value_and_grad(self.penalty.value)(unknowns.coef)
+        extra, slope = jax.value_and_grad(lambda c: smooth_part(self.penalty, c))(unknowns.coef)
         return value + extra, grad + flatten(Unknowns(slope, zeros_like(unknowns.nuisance)))
 
     def curvature(self, unknowns):
-        """The Hessian of the penalty in the flat unknowns, or None."""
+        """The Hessian of the (smooth part of the) penalty in the flat unknowns, or None."""
         if self.penalty is None:
             return None
-        value = lambda flat: self.penalty.value(unflatten(flat, unknowns).coef)
+        value = lambda flat: smooth_part(self.penalty, unflatten(flat, unknowns).coef)
         return jax.hessian(value)(flatten(unknowns))
+
+    def terms(self, unknowns):
+        """The `Terms` of the penalty in the flat unknowns: what has no derivatives."""
+        flat, coef = flatten(unknowns), unknowns.coef
+        if self.penalty is None or is_smooth(self.penalty):
+            return unbounded(jnp.zeros_like(flat))
+        own = self.penalty.terms(coef.shape[0], self.width() or 1)
+        return own.padded(flat.size - coef.size)
 
 
 @record

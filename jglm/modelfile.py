@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from jglm import families, links, resolve
+from jglm import families, links, penalties, resolve
 from jglm.formula import Formula, decode, encode
 from jglm.model import Model
 from jglm.parameters import Free
-from jglm.penalties import Ridge
 from jglm.solvers import Status
 
 NUMBER = (int, float)
@@ -16,6 +15,8 @@ PLAIN = {
     "n_dropped": int, "separated": list, "columns": dict, "dispersion": str, "precision_names": list,
 }  # fmt: skip
 
+PENALTIES = {kind.__name__.lower(): kind for kind in (
+    penalties.Ridge, penalties.Quadratic, penalties.ElasticNet, penalties.GroupLasso, penalties.Bounds)}  # fmt: skip
 LATER = {"dispersion": "pearson", "precision_names": []}  # what the first files did not have
 
 
@@ -31,7 +32,8 @@ def state(fit):
         tensors |= {f"{name}.{k}": np.asarray(v, float) for k, v in record.params.items()}
     penalty = fit.model.penalty
     if penalty is not None:
-        tensors |= {f"penalty.{k}": np.asarray(v) for k, v in vars(penalty).items() if k != "scale"}
+        for i, part in enumerate(penalties.parts_of(penalty)):
+            tensors |= {f"penalty.{i}.{k}": np.asarray(v) for k, v in _arrays_of(part)}
     facts = {
         **{k: getattr(fit, k) for k in PLAIN},
         "levels": encode(fit.levels),
@@ -45,7 +47,7 @@ def state(fit):
         },
         "free": encode([[name, list(free)] for name, free in fit.free]),
         "link": {"name": fit.link.name, "own": not links.is_named(fit.link)},
-        "penalty": None if penalty is None else type(penalty).__name__.lower(),
+        "penalty": None if penalty is None else [type(v).__name__.lower() for v in penalties.parts_of(penalty)],
         "formula": None if fit.formula is None else fit.formula.state(),
         "precision": None if fit.precision is None else fit.precision.state(),
     }  # fmt: skip
@@ -55,8 +57,8 @@ def state(fit):
 def restore(tensors, facts, family, link, functions):
     """The fields of a Fit from what `state` wrote; ValueError where they do not belong together."""
     _check(tensors, facts)
-    part = lambda name: {k.split(".", 1)[1]: v for k, v in tensors.items() if k.startswith(name + ".")}
-    penalty = None if facts["penalty"] is None else Ridge(**part("penalty"), scale="sum")
+    part = lambda name: {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}
+    penalty = _penalty(facts["penalty"], part)
     free, nuisance = _free(facts.get("free")), part("nuisance")
     family = _family(facts["family"], part("family"), family, free)
     link = _link(facts["link"], link)
@@ -97,15 +99,37 @@ def _check(tensors, facts):
     text = [*names, *facts["precision_names"], *facts["separated"], *facts["columns"], *facts["columns"].values()]
     if not all(isinstance(v, str) for v in text) or len(set(names)) != len(names):
         raise ValueError("the model file is damaged: its names are not distinct texts")
-    if facts["penalty"] not in (None, "ridge") or facts["covariance"] not in (None, "model", "joint"):
+    kinds = facts["penalty"] if isinstance(facts["penalty"], list) else [facts["penalty"] or "ridge"]
+    unknown = [kind for kind in kinds if not isinstance(kind, str) or kind not in PENALTIES]
+    if unknown or facts["covariance"] not in (None, "model", "joint"):
         raise ValueError(
-            f"the model file has the unknown penalty or covariance {facts['penalty'] or facts['covariance']!r}"
+            f"the model file has the unknown penalty or covariance {unknown[0] if unknown else facts['covariance']!r}"
         )
     levels = facts["levels"]
     if levels is not None and not (isinstance(levels, dict) and isinstance(levels.get("list"), list)):
         raise ValueError("the model file is damaged: its levels are no list")
     if tensors["params"].dtype.kind != "f":
         raise ValueError("the model file is damaged: its coefficients are no numbers")
+
+
+def _arrays_of(penalty):
+    """(name, array) of what a penalty holds: groups by name are no longer needed once it is bound to its columns."""
+    return [(k, v) for k, v in vars(penalty).items() if k not in ("scale", "groups") and v is not None]
+
+
+def _penalty(kinds, part):
+    """The penalty of a file; the first files had a ridge penalty or none."""
+    if kinds is None:
+        return None
+    if isinstance(kinds, str):
+        return penalties.Ridge(**part("penalty"), scale="sum")
+    found = []
+    for i, kind in enumerate(kinds):
+        given = part(f"penalty.{i}")
+        if kind == "grouplasso":
+            given["groups"] = None
+        found.append(PENALTIES[kind](**given, scale="sum"))
+    return found[0] if len(found) == 1 else penalties.Sum(tuple(found))
 
 
 def _free(saved):

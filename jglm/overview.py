@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jglm import penalties
 from jglm.summary import Summary, coefficient_table, number
 
 TITLES = dict(bernoulli="Bernoulli", inverse_gaussian="inverse Gaussian", von_mises="von Mises")
@@ -81,8 +82,7 @@ def _notes(fit):
     if not fit.converged:
         notes.append(f"Did not converge: {fit.status.message}.")
     if fit.model.penalty is not None:
-        strength = float(np.asarray(fit.model.penalty.strength))
-        notes.append(f"Ridge penalty of strength {strength:.4g}; standard errors are those of the posterior.")
+        notes += _penalty_notes(fit)
     if fit.weight_kind == "frequency":
         notes.append("Weights are frequencies.")
     if fit.family.density == "none":
@@ -92,3 +92,20 @@ def _notes(fit):
     if fit._joins:
         notes.append("Standard errors from the joint observed information of all parameters.")
     return notes
+
+
+def _penalty_notes(fit):
+    for part in penalties.parts_of(fit.model.penalty):
+        kind = type(part).__name__
+        named = {"Ridge": "Ridge", "Quadratic": "Quadratic", "GroupLasso": "Group lasso", "ElasticNet": "Elastic net"}
+        if kind == "Bounds":
+            yield "Coefficients are bounded."
+        elif kind in named:
+            lasso = kind == "ElasticNet" and float(np.asarray(part.l1_ratio)) == 1
+            yield f"{'Lasso' if lasso else named[kind]} penalty of strength {float(np.asarray(part.strength)):.4g}."
+        else:
+            yield f"Penalty {kind}."
+    if fit._smooth:
+        yield "Standard errors are those of the posterior."
+    else:
+        yield f"{fit.rank} of {fit.params.size} coefficients are not 0; a fit with such a penalty has no standard errors."

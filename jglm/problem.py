@@ -11,6 +11,7 @@ from jglm import irls, linalg
 from jglm.designs import place, products
 from jglm.model import Data, Model, Unknowns
 from jglm.padding import bind, pad, padded_size
+from jglm.penalties import smooth_part
 from jglm.rows import describe, plain_totals, row_derivatives, start_of_rows, totals
 
 ROWS = 1 << 16  # at a time in a pass: data sets of more rows share what was compiled for so many
@@ -198,8 +199,9 @@ class Problem:
 
     def penalty_diagonal(self):
         """The diagonal of the Hessian of a (separable) penalty in the flat coefficients."""
-        weights = self.model.penalty.strength * self.model.penalty.weights
-        return np.tile(np.asarray(weights), self.width)
+        penalty, coef = self.model.penalty, jnp.zeros(self.design.shape[1])
+        slope = lambda coef: jax.grad(lambda c: smooth_part(penalty, c))(coef)
+        return np.tile(np.asarray(jax.jvp(slope, (coef,), (jnp.ones_like(coef),))[1]), self.width)
 
     def penalty_hessian(self, flat):
         """The Hessian of the (quadratic) penalty in the flat coefficients, None without one."""

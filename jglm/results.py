@@ -16,6 +16,7 @@ from jglm import (
     linalg,
     modelfile,
     overview,
+    penalties,
     prediction,
     predictive,
     residuals,
@@ -99,8 +100,15 @@ class Fit:
 
     @property
     def rank(self):
-        """Number of coefficients estimated."""
+        """Number of coefficients estimated; with a penalty that sets some to 0, of those that are not (Zou, Hastie and
+        Tibshirani 2007)."""
+        if not self._smooth:
+            return int(np.count_nonzero(np.nan_to_num(self.params)))
         return int(self.kept.sum()) * (self.model.width() or 1)
+
+    @property
+    def _smooth(self):
+        return self.model.penalty is None or penalties.is_smooth(self.model.penalty)
 
     @property
     def df_resid(self):
@@ -212,6 +220,9 @@ class Fit:
         return self._prepared
 
     def _unscaled_covariance(self):
+        if not self._smooth:
+            raise ValueError("with a penalty that has kinks or bounds estimates have no normal distribution, so no standard "
+                             "errors; use jglm.bootstrap, or fit the chosen columns without it")  # fmt: skip
         if self.covariance is None:
             raise ValueError("the model was fitted with covariance=None; use fit.with_covariance('model')")
         if self._unscaled is None:

@@ -61,7 +61,8 @@ class WithConstant:
         return WithConstant(self.inner.astype(dtype))
 
     def times(self, coef):
-        return self.inner.times(coef[1:]) + coef[:1]
+        lin = self.inner.times(coef[1:])
+        return np.add(lin, coef[:1], out=lin if lin.flags.writeable else None)
 
     def rtimes(self, r):
         return np.concatenate([np.sum(r, axis=0, keepdims=True), self.inner.rtimes(r)])

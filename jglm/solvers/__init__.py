@@ -4,5 +4,6 @@ from jglm.solvers.base import Status
 from jglm.solvers.gradient import Gradient
 from jglm.solvers.lbfgs import LBFGS
 from jglm.solvers.newton import Newton
+from jglm.solvers.proximal import ProximalNewton
 
-__all__ = ["LBFGS", "Gradient", "Newton", "Status"]
+__all__ = ["LBFGS", "Gradient", "Newton", "ProximalNewton", "Status"]

@@ -1,0 +1,393 @@
+"""Penalized fits at many strengths: a sequence with warm starts for small data, all strengths at once for large.
+
+Many rows are first sampled: a path through the sample, and Hessians from a larger one. Then each pass over all rows
+gives the gradients at every strength by matrix products, and every strength takes a proximal Newton step about its own
+Hessian, a digit nearer or so; the gradient alone decides where it ends (`sketch` fits one strength so).
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jglm import rows
+from jglm.drivers import solve
+from jglm.iterate import by_proximal, constant_start, has_intercept
+from jglm.model import Model, Unknowns
+from jglm.padding import pad
+from jglm.problem import flatten_host
+from jglm.rows import mask
+from jglm.solvers import ProximalNewton, Status
+from jglm.solvers.proximal import minimize
+
+SMALL = 4e7  # multiplications of a Hessian, below which all strengths are one traced sequence
+FIRST, LEAST, MOST = 40, 4000, 160  # rows of the sample per column, at least; rows of the Hessians' per column
+ELEMENTS = 1 << 24  # of lin that are made at a time
+PIECE = 1 << 19  # of lin that go through the rows' functions at a time
+EVERY = 5  # of the strengths, those that are found first
+PASSES = 30  # over all rows
+SEED = 0
+
+
+@dataclass
+class Points:
+    """Coefficients (S, P) at S strengths, distances to the optimum in standard errors, and how each ended."""
+
+    flat: np.ndarray
+    decrement: np.ndarray
+    status: np.ndarray
+    n_iter: np.ndarray
+
+
+def at_strength(model, strength):
+    """The model with another strength of its penalty."""
+    return Model(model.family, model.link, model.penalty.at(strength))
+
+
+def follow(problem, strengths, tol, progress, start=None):
+    """`Points` at every strength, from the largest to the smallest."""
+    n, p = problem.design.shape
+    small = n * problem.width * (p * problem.width) ** 2 <= SMALL
+    if small and p * problem.width <= 200:
+        return _sequence(problem, strengths, tol, start)
+    sizes = _sample_sizes(problem)
+    if sizes is None or p * problem.width > 1000:
+        return _one_by_one(problem, strengths, tol, progress, start)
+    return _together(problem, strengths, tol, sizes, progress)
+
+
+# --------------------------------------------------------------------------- one after the other
+def _scan(model, data, strengths, start, solver):
+    def one(start, strength):
+        found = solve(at_strength(model, strength), data, solver=solver, start=start)
+        usable = found.status != Status.INVALID_START
+        after = jax.tree.map(lambda new, old: jnp.where(usable, new, old), found.coef, start.coef)
+        return Unknowns(after, {}), (found.coef, found.status, found.n_iter)
+
+    return lax.scan(one, start, strengths)[1]
+
+
+_scan_compiled = jax.jit(_scan)
+
+
+def _sequence(problem, strengths, tol, start=None):
+    """Every strength from where the one before it ended, in one compiled loop."""
+    start = constant_start(problem) if start is None else start
+    begin, solver = Unknowns(jnp.asarray(start, jnp.float64), {}), ProximalNewton(tol, 100)
+    coef, status, n_iter = _scan_compiled(problem.model, problem.data, jnp.asarray(strengths), begin, solver)
+    status = np.asarray(status)
+    if np.any(status == Status.INVALID_START):
+        return _one_by_one(problem, strengths, tol, None)
+    flat = np.asarray(jnp.swapaxes(coef, -1, 1)).reshape(len(strengths), -1)
+    converged = np.isin(status, (Status.CONVERGED, Status.FLOOR))
+    return Points(flat, np.where(converged, 0.0, np.nan), status, np.asarray(n_iter))
+
+
+def _one_by_one(problem, strengths, tol, progress, start=None):
+    """The same in a loop on the host, for designs too wide to compile or too large to sample."""
+    flat, end = [], []
+    for strength in strengths:
+        seen = problem.with_model(at_strength(problem.model, strength))
+        found = by_proximal(seen, start, tol, 100, False)
+        start = problem.shape(found.flat)
+        flat.append(found.flat)
+        end.append((0.0, found.status, len(found.history)))
+        if progress is not None:
+            progress(1)
+    return Points(np.array(flat), *(np.array(v) for v in zip(*end, strict=True)))
+
+
+# --------------------------------------------------------------------------- all at once
+def _sample_sizes(problem):
+    """(rows of the path's sample, rows of the Hessians'); None where there are too few rows for that."""
+    on, columns = int(np.sum(problem.prepared.weight > 0)), problem.design.shape[1] * problem.width
+    first = max(FIRST * columns, LEAST)
+    second = int(np.clip(on // 8, first, MOST * columns))
+    return (first, second) if second <= on // 4 else None
+
+
+def _together(problem, strengths, tol, sizes, progress):
+    """Some strengths first, from the path of a sample; the others from the model about the nearest of those."""
+    on = np.flatnonzero(problem.prepared.weight > 0)
+    chosen = np.random.default_rng(SEED).choice(on, sizes[1], replace=False)
+    first, second = (problem.part(np.sort(chosen[:m]), problem.model.penalty) for m in sizes)
+    share = [m / len(on) for m in sizes]
+    strengths, count = np.asarray(strengths, float), len(strengths)
+    some = np.unique(np.append(np.arange(0, count, EVERY), count - 1))
+    begun = _sequence(first, strengths[some] * share[0], 0.3)
+    hess = hessians(second, begun.flat) / share[1]
+    found, models = polish(problem, strengths[some], begun.flat, hess, tol, progress)
+    others = np.setdiff1d(np.arange(count), some)
+    if not len(others):
+        return found
+    gap = np.abs(np.log(strengths[others, None] / strengths[None, some]))
+    start, models = models.at(problem.model, strengths[others], np.argmin(gap, axis=1))
+    rest, _ = polish(problem, strengths[others], start, models, tol, progress)
+    return merge(count, (some, found), (others, rest))
+
+
+def merge(count, *parts):
+    """`Points` of all strengths from those of some, each with its indices."""
+    whole = {}
+    for name in vars(parts[0][1]):
+        first = getattr(parts[0][1], name)
+        whole[name] = np.empty((count, *first.shape[1:]), first.dtype)
+        for at, points in parts:
+            whole[name][at] = getattr(points, name)
+    return Points(**whole)
+
+
+@dataclass
+class Models:
+    """Quadratic models of the loss of all rows: points (S, P), gradients there and Hessians (S, P, P)."""
+
+    flat: np.ndarray
+    grad: np.ndarray
+    hess: np.ndarray
+
+    def at(self, model, strengths, which):
+        """(minima of those models plus the penalty at other strengths, the Hessians)."""
+        flat, hess = self.flat[which], self.hess[which]
+        target = _targets(model, strengths, flat, self.grad[which], hess, np.ones(len(which)))[0]
+        return np.asarray(target), hess
+
+    def learn(self, at, flat, grad):
+        """Take in gradients at other points: a BFGS update of each Hessian, and the point itself."""
+        move, turn = flat - self.flat[at], grad - self.grad[at]
+        bent = np.einsum("sij,sj->si", self.hess[at], move)
+        own, bend = np.sum(move * bent, axis=1), np.sum(move * turn, axis=1)
+        good = (bend > 1e-8 * own) & (own > 0)
+        at, bent, turn, own, bend = at[good], bent[good], turn[good], own[good], bend[good]
+        self.hess[at] += turn[:, :, None] * (turn / bend[:, None])[:, None] - bent[:, :, None] * (bent / own[:, None])[:, None]
+        self.flat[at], self.grad[at] = flat[good], grad[good]
+
+
+def hessians(problem, flat):
+    """The expected information at each of the coefficients (S, P), (S, P, P)."""
+    return np.stack([problem.information(problem.lin(one)) for one in flat])
+
+
+def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_out=None):
+    """(`Points`, `Models`) at the strengths from starts (S, P) near them, by proximal quasi-Newton steps from given
+    Hessians (S, P, P) of the loss. `left_out` (S,) names the fold (of `fold` (n,)) whose rows each leaves out, -1 for
+    none.
+
+    Where such steps do not come nearer fast, Newton's own Hessians take over, strength by strength.
+    """
+    look = Looks(problem, fold)
+    strengths, count = np.asarray(strengths, float), len(strengths)
+    left_out = np.full(count, -1) if left_out is None else left_out
+    best = Points(flat.copy(), np.full(count, np.inf), np.full(count, Status.RUNNING), np.zeros(count, int))
+    models = Models(flat.copy(), np.zeros_like(flat), np.array(hess))
+    trial, step, share = flat.copy(), np.zeros_like(flat), np.ones(count)
+    going, slow = np.arange(count), np.zeros(count, int)
+    for i in range(PASSES):
+        grad, phi = look(trial[going], left_out[going])
+        if i:
+            models.learn(going, trial[going], grad)
+        else:
+            models.grad = grad
+        target, decrement = (np.asarray(v) for v in _targets(
+            problem.model, strengths[going], trial[going], grad, models.hess[going], phi))  # fmt: skip
+        best.n_iter[going] += 1
+        better = np.isfinite(decrement) & (decrement <= 2 * best.decrement[going])
+        at = going[better]
+        slow[at] += decrement[better] > 0.5 * best.decrement[at]
+        best.flat[at], best.decrement[at] = trial[at], decrement[better]
+        step[at], share[at] = (target - trial[going])[better], 1.0
+        worse = going[~better]
+        share[worse] /= 4
+        slow[worse] += 1
+        best.status[at[decrement[better] <= tol]] = Status.CONVERGED
+        before, going = len(going), going[(best.status[going] == Status.RUNNING) & (slow[going] < 3)]
+        if progress is not None:
+            progress(before - len(going))
+        if not len(going):
+            break
+        trial[going] = best.flat[going] + share[going, None] * step[going]
+    for i in np.flatnonzero(best.status == Status.RUNNING):
+        seen = problem if fold is None else without_fold(problem, fold, left_out[i])
+        last = by_proximal(seen.with_model(at_strength(problem.model, strengths[i])), problem.shape(best.flat[i]), tol, 100,
+                           False)  # fmt: skip
+        best.flat[i], best.status[i], best.decrement[i] = last.flat, last.status, 0.0
+        best.n_iter[i] += len(last.history)
+    return best, models
+
+
+def without_fold(problem, fold, which):
+    """The problem without the rows of a fold."""
+    return problem if which < 0 else problem.part(np.flatnonzero(fold != which), problem.model.penalty)
+
+
+@jax.jit
+def _targets(model, strengths, flat, grad, hess, phi):
+    """(minimum of the model of each strength, distances of the points in standard errors)."""
+    width = model.width()
+
+    def one(part):
+        strength, flat, grad, hess, phi = part
+        own = at_strength(model, strength)
+        coef = flat if width is None else flat.reshape(width, -1).T
+        here = Unknowns(coef, {})
+        terms = own.terms(here)
+        slope = own.penalized(0.0, grad, here)[1]
+        curved = hess + own.curvature(here)
+        target = minimize(curved, curved @ flat - slope, terms, flat, 1e-8)
+        move = target - flat
+        return target, jnp.sqrt(jnp.maximum(move @ curved @ move, 0.0) / phi)
+
+    parts = strengths, flat, grad, hess, phi
+    return lax.map(one, parts) if jax.default_backend() == "cpu" else jax.vmap(lambda *p: one(p))(*parts)
+
+
+class Looks:
+    """Passes over all rows at many coefficients at once: (S, P) -> gradients (S, P) of the loss, NaN outside of the
+    domain, and dispersions (S,). Losses, which cost more than gradients, are asked for apart.
+
+    With folds (n,), each of the coefficients leaves the rows of one out of its sums.
+    """
+
+    def __init__(self, problem, fold=None):
+        self.problem, p = problem, problem.prepared
+        self.fold = np.full(len(p.y), -2) if fold is None else np.asarray(fold)
+        self.scores_at = problem.bound(_many_scores)
+
+    def __call__(self, flat, left_out):
+        return self._passed(flat, left_out, self._sums)
+
+    def losses(self, flat, left_out, held_out=False):
+        """The losses (S,), or those in the rows that each of the coefficients leaves out."""
+        return self._passed(flat, left_out, lambda flat, out: self._losses(flat, out, held_out))[0]
+
+    def _passed(self, flat, left_out, function):
+        n, width, found = len(self.fold), self.problem.width, []
+        most = max(1, ELEMENTS // (n * width))
+        for i in range(0, len(flat), most):
+            own = flat[i : i + most]
+            count = len(own)
+            size = min(most, 1 << (count - 1).bit_length())  # few sizes, so that few programs are compiled
+            own = np.concatenate([own, np.repeat(own[:1], size - count, axis=0)])
+            out = np.concatenate([left_out[i : i + most], np.repeat(left_out[i : i + 1], size - count)])
+            found.append([v[:count] for v in function(own, out)])
+        return [np.concatenate(v) for v in zip(*found, strict=True)]
+
+    def _lin(self, flat):
+        """X coef of all, (n, S) or (n, S, k)."""
+        S, width = len(flat), self.problem.width
+        if self.problem.model.width() is None:
+            return self.problem.hosted.times(np.ascontiguousarray(flat.T))
+        both = flat.reshape(S, width, -1).transpose(2, 0, 1).reshape(-1, S * width)
+        return self.problem.hosted.times(np.ascontiguousarray(both)).reshape(-1, S, width)
+
+    def _pieces(self, lin):
+        p, size = self.problem.prepared, max(256, PIECE // int(np.prod(lin.shape[1:])))
+        for i in range(0, len(lin), size):
+            at = slice(i, i + size)
+            fill = lambda v: pad(v, 0, size)
+            weight = np.append(p.weight[at], np.zeros(size - len(lin[at])))
+            yield at, fill(p.y[at]), fill(lin[at]), weight, fill(p.offset[at]), fill(self.fold[at])
+
+    def _sums(self, flat, left_out):
+        lin, parts = self._lin(flat), []
+        for at, *given in self._pieces(lin):
+            *sums, score = self.scores_at(*given, left_out)
+            lin[at] = np.asarray(score)[: len(lin[at])]
+            parts.append(sums)
+        chi2, count = (np.sum([np.asarray(v) for v in part], axis=0) for part in zip(*parts, strict=True))
+        S, width = len(flat), self.problem.width
+        grad = self.problem.hosted.rtimes(lin.reshape(len(lin), -1))
+        grad = np.moveaxis(grad.reshape(-1, S, width), 0, 2).reshape(S, -1)
+        free = np.maximum(count - np.count_nonzero(flat, axis=1), 1.0)
+        phi = chi2 / free if self.problem.model.family.dispersion == "estimated" else np.ones(S)
+        return grad, np.maximum(phi, np.finfo(float).tiny)
+
+    def _losses(self, flat, left_out, held_out):
+        lin, losses_at = self._lin(flat), self.problem.bound(_many_losses, held_out)
+        return [np.sum([np.asarray(losses_at(*given, left_out)) for _, *given in self._pieces(lin)], axis=0)]
+
+
+def _many_scores(model, y, own, weight, offset, fold, left_out):
+    """(Pearson's chi2 (S,), rows that count (S,), weighted scores) at X coef = own (n, S) or (n, S, k)."""
+    w, t, lin = _seen(model, y, own, weight[:, None] * (fold[:, None] != left_out[None, :]), offset)
+    score = _each(jax.grad(lambda v, t: rows.row(model, t, v, False)))(lin, t)
+    inside = jax.vmap(lambda v: rows.in_domain(model, v), 1, 1)(lin)
+    w = jnp.where(jnp.all(inside, axis=0), w, jnp.nan)
+    chi2 = jnp.zeros(own.shape[1], w.dtype)
+    if model.family.dispersion == "estimated" and lin.ndim == 2:
+        chi2 = jnp.sum(w * _each(lambda v, t: rows.pearson(model, t, v))(lin, t), axis=0)
+    return chi2, jnp.sum(w > 0, axis=0), w.reshape(w.shape + (1,) * (lin.ndim - 2)) * score
+
+
+def _many_losses(model, y, own, weight, offset, fold, left_out, held_out):
+    """Losses (S,) in the rows of the fold that each leaves out, or in the others."""
+    out = fold[:, None] == left_out[None, :]
+    w, t, lin = _seen(model, y, own, weight[:, None] * (out if held_out else ~out), offset)
+    return jnp.sum(w * _each(lambda v, t: rows.row(model, t, v, False))(lin, t), axis=0)
+
+
+def _each(function):
+    """A function of (lin, T(y)) of one row over lin (n, S) or (n, S, k), in that order, and T(y) (n,) or (n, k)."""
+    return jax.vmap(jax.vmap(function, in_axes=(0, None)))
+
+
+def _seen(model, y, own, weight, offset):
+    """(weight (n, S), T(y), lin) of rows at X coef = own, with values that do no harm where the weight is 0."""
+    w = jnp.where(weight > 0, weight, 0.0)
+    t = mask(jnp.any(w > 0, axis=1), rows.statistics(model, y), 1.0)
+    on = (w > 0).reshape(w.shape + (1,) * (own.ndim - 2))
+    return w, t, jnp.where(on, own + jnp.expand_dims(offset, 1), rows.safe_lin(model, own.dtype))
+
+
+# --------------------------------------------------------------------------- the grid
+def strength_grid(problem, count, ratio):
+    """`count` strengths from the least that leaves no penalized coefficient, down to `ratio` of it, evenly in log."""
+    null = null_point(problem)
+    slope = Looks(problem)(null[None], np.array([-1]))[0][0]
+    highest = strength_max(problem, slope)
+    if not highest > 0:
+        raise ValueError("no column has any effect on the fit of the unpenalized ones; there is no path to follow")
+    return highest * np.geomspace(1.0, ratio, count)
+
+
+def null_point(problem):
+    """Flat coefficients of the fit of the unpenalized columns alone."""
+    start = constant_start(problem)
+    l1 = np.asarray(problem.model.terms(Unknowns(jnp.asarray(start), {})).l1)
+    penalized = (l1 > 0).reshape(problem.width, -1).any(axis=0)
+    alone = np.flatnonzero(~penalized)
+    if len(alone) <= int(has_intercept(problem)):
+        return flatten_host(start)
+    huge = problem.with_model(at_strength(problem.model, 1e30))
+    return by_proximal(huge, start, 1e-8, 100, False).flat
+
+
+def strength_max(problem, slope):
+    """The least strength at which -slope (P,) is a subgradient of the penalty at 0."""
+    shape = Unknowns(jnp.asarray(problem.shape(slope)), {})
+    terms = at_strength(problem.model, 1.0).terms(shape)
+    push, l1 = np.abs(slope), np.asarray(terms.l1)
+    alone = l1 > 0
+    highest = 0.0
+    if terms.members is not None:
+        push, l1 = np.append(push, 0.0), np.append(l1, 0.0)
+        for own, size in zip(np.asarray(terms.members), np.asarray(terms.strength), strict=True):
+            alone[own[own < len(alone)]] = False
+            highest = max(highest, _least_of_group(push[own], l1[own], size))
+    with np.errstate(divide="ignore"):
+        return max(highest, float(np.max(np.abs(slope[alone]) / l1[: len(alone)][alone], initial=0.0)))
+
+
+def _least_of_group(push, l1, size):
+    """The s at which |soft(push, s l1)| = s size, by bisection: the left falls in s, the right rises."""
+    if size == 0 and not np.any(l1 > 0):
+        return 0.0
+    low, high = 0.0, 1.0
+    above = lambda s: np.linalg.norm(np.maximum(push - s * l1, 0.0)) > s * size
+    while above(high):
+        low, high = high, 2 * high
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if above(middle) else (low, middle)
+    return high

@@ -1,0 +1,62 @@
+"""The part of a penalty that has kinks or bounds, in flat coefficients: what a proximal solver needs of it."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jglm._record import record
+
+
+@record
+class Terms:
+    """R(b) = sum_j l1_j |b_j| + sum_g strength_g |b_g| + [lower <= b <= upper] in flat coefficients b (P,).
+
+    `members` (G, w) are the positions of the coefficients of each group, P where there are fewer; None without groups.
+    """
+
+    l1: Any
+    lower: Any
+    upper: Any
+    members: Any = None
+    strength: Any = None
+
+    def value(self, flat):
+        """R at coefficients within the bounds."""
+        total = jnp.sum(self.l1 * jnp.abs(flat))
+        return total if self.members is None else total + jnp.sum(self.strength * self.norms(flat))
+
+    def norms(self, flat):
+        """|b_g| of every group, with a derivative of 0 at 0."""
+        squares = jnp.sum(jnp.append(flat, 0.0)[self.members] ** 2, axis=1)
+        return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+
+    def free(self, flat):
+        """Which coefficients could move a little with R staying smooth: not at a kink and not at a bound."""
+        free = ((flat != 0) | (self.l1 == 0)) & (flat > self.lower) & (flat < self.upper)
+        if self.members is None:
+            return free
+        held = jnp.where((self.norms(flat) == 0) & (self.strength > 0), True, False)
+        held = jnp.zeros(flat.shape[0] + 1, bool).at[self.members].max(held[:, None])
+        return free & ~held[:-1]
+
+    def padded(self, more):
+        """With so many unpenalized coefficients behind."""
+        if more == 0:
+            return self
+        size, members = self.l1.shape[0], self.members
+        if members is not None:
+            members = jnp.where(members == size, size + more, members)
+        ends = jnp.full(more, jnp.inf, self.l1.dtype)
+        return Terms(jnp.append(self.l1, jnp.zeros(more)), jnp.append(self.lower, -ends),
+                     jnp.append(self.upper, ends), members, self.strength)  # fmt: skip
+
+    def scaled(self, factor):
+        """With every strength times a number."""
+        strength = None if self.strength is None else self.strength * factor
+        return Terms(self.l1 * factor, self.lower, self.upper, self.members, strength)
+
+
+def unbounded(l1):
+    """`Terms` without bounds or groups."""
+    ends = jnp.full(l1.shape, jnp.inf, l1.dtype)
+    return Terms(l1, -ends, ends)
