@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jglm import families, links, penalties, solvers
     from jglm.api import fit, glm, load
+    from jglm.crossvalidation import CrossValidation, cross_validate
     from jglm.designs import Dense
     from jglm.drivers import Solution, solve
     from jglm.family import Family
     from jglm.familycheck import check_family
+    from jglm.jackknife import influence
     from jglm.links import Link
+    from jglm.many import fit_many
+    from jglm.manyfits import ManyFits
     from jglm.model import Data, Model, Unknowns
+    from jglm.paths import CoefficientPath, path
     from jglm.results import Fit
     from jglm.scan import ScoreScan, score_scan
     from jglm.solvers import Status
@@ -29,12 +34,16 @@ _PUBLIC = {
     "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "designs",
     "ScoreScan": "scan", "score_scan": "scan",
     "Fit": "results", "Solution": "drivers", "Status": "solvers",
+    "path": "paths", "CoefficientPath": "paths",
+    "cross_validate": "crossvalidation", "CrossValidation": "crossvalidation",
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
+    "influence": "jackknife",
+    "fit_many": "many", "ManyFits": "manyfits",
     "families": None, "links": None, "penalties": None, "solvers": None,
 }  # fmt: skip
 __all__ = [
-    "Data", "Dense", "Family", "Fit", "Link", "Model", "ScoreScan", "Solution", "Status", "Unknowns", "check_family",
-    "families", "fit", "glm", "links", "load", "penalties", "score_scan", "solve", "solvers",
+    "CoefficientPath", "CrossValidation", "Data", "Dense", "Family", "Fit", "Link", "ManyFits", "Model", "ScoreScan", "Solution", "Status", "Unknowns", "check_family",
+    "cross_validate", "families", "fit", "fit_many", "glm", "influence", "links", "load", "path", "penalties", "score_scan", "solve", "solvers",
 ]  # fmt: skip
 
 

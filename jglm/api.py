@@ -56,23 +56,54 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
     >>> jglm.fit(X, [1, 2, 6, 14], family="poisson").params.round(3)
     array([-0.085,  0.911])
     """
+    given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
+                 intercept=intercept, names=names, precision=precision)  # fmt: skip
+    options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress)
+    return _fit(X, y, family, link, penalty, covariance, dispersion, given, options)
+
+
+def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
     checks.choice("covariance", covariance, COVARIANCES)
-    checks.choice("dtype", dtype, DTYPES)
+    checks.choice("dtype", options["dtype"], DTYPES)
     checks.choice("dispersion", dispersion, (None, *DISPERSIONS))
-    tol = _positive("tol", tol)
+    options |= dict(tol=checks.positive("tol", options["tol"]), max_iter=checks.whole("max_iter", options["max_iter"]))
     with jax.enable_x64(True):
-        family = resolve.family(family)
-        link = resolve.link(family, link, penalty)
+        prepared, family, link, kept = inputs(X, y, family, link, penalty, **given)
+        return finish(prepared, family, link, penalty, options, covariance=covariance, dispersion=dispersion, **kept)
+
+
+def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None, **given):
+    """(Prepared, family, link, what a Fit keeps besides) of arrays, or of a formula X and a data frame y."""
+    checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
+    family = resolve.family(family)
+    link = resolve.link(family, link, penalty)
+    if not isinstance(X, str):
         prepared, family = arrays.prepare(
-            X, y, family, link, weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure,
-            trials=trials, intercept=intercept, names=names, precision=precision,
-        )  # fmt: skip
-        return _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, dict(
-            solver=solver, tol=tol, max_iter=checks.whole("max_iter", max_iter), dtype=dtype, start=start,
-            progress=progress))  # fmt: skip
+            X, y, family, link, weight_kind=weight_kind, intercept=intercept, names=names, **given
+        )
+        return prepared, family, link, dict(weight_kind=weight_kind)
+    parsed = Formula(X, functions, intercept=not family.has_cutpoints)
+    precision = given.get("precision")
+    second = Formula(precision, functions, one_sided=True) if isinstance(precision, str) else None
+    given |= dict(precision=precision if second is None else None)
+    columns = {k: v for k, v in given.items() if isinstance(v, str)}
+    frame, given, dropped = _rows(parsed, y, given, columns, [] if second is None else second.right_variables)
+    if second is not None:
+        given["precision"] = second.fit(frame)[0]
+    X, shift = parsed.fit(frame)
+    if shift is not None:
+        given["offset"] = shift if given["offset"] is None else given["offset"] + shift
+    if len(parsed.names) != len(set(parsed.names)):
+        raise ValueError(f"formula {parsed.text!r} gives two columns the same name")
+    prepared, family = arrays.prepare(
+        X, parsed.y(frame), family, link, weight_kind=weight_kind, intercept=False, names=parsed.names, **given
+    )
+    kept = dict(weight_kind=weight_kind, formula=parsed, columns=columns, n_dropped=dropped, precision=second)
+    return prepared, family, link, kept | ({} if second is None else {"precision_names": second.names})
 
 
-def _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, options, **kept):
+def finish(prepared, family, link, penalty, options, **kept):
+    """The `Fit` of checked data."""
     cache.enable()
     if penalty is not None and not hasattr(penalty, "value"):
         raise TypeError(f"penalty is a {type(penalty).__name__}; it must be one of jglm.penalties, such as ridge(1.0)")
@@ -85,12 +116,17 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, o
         raise ValueError("offset must have a column per class")
     found = estimation.estimate(prepared, family, link, penalty, **options)
     estimation.warn_about(found, prepared)
+    return fit_of(found, prepared, family, **kept)
+
+
+def fit_of(found, prepared, family, *, covariance="model", dispersion=None, **kept):
+    """The `Fit` of an `Estimate`; `family` as it was before its free parameters had values."""
     # A closed likelihood at R's dispersion is there already; others are computed when asked for.
     if "precision_names" not in kept:
         columns = prepared.designs[family.regressed].shape[1] if prepared.designs else 0
         kept["precision_names"] = [f"z{i + 1}" for i in range(columns)]
     known = family.has_density and (family.dispersion == "fixed" or family.plug_in == "deviance")
-    phi = family.free and dict(family.free).get("phi")
+    phi, penalty = family.free and dict(family.free).get("phi"), found.model.penalty
     return Fit(
         model=found.model, params=found.coef, names=prepared.names, levels=prepared.levels,
         intercept=prepared.intercept, kept=found.kept, free=family.free, nuisance=found.nuisance,
@@ -98,8 +134,8 @@ def _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, o
         _phi=float(phi.value(found.nuisance["phi"][0])) if phi else None,
         deviance=found.deviance, pearson_chi2=found.chi2, nobs=prepared.nobs,
         status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver,
-        covariance=None if penalty is not None and not penalties.is_smooth(penalty) else covariance,
-        weight_kind=weight_kind, has_offset=prepared.has_offset, has_constant=deferred.constant_column(prepared),
+        covariance=covariance if penalty is None or penalties.is_smooth(penalty) else None,
+        has_offset=prepared.has_offset, has_constant=deferred.constant_column(prepared),
         separated=found.separated, _prepared=prepared, **kept,
     )  # fmt: skip
 
@@ -120,38 +156,12 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
 
     All else as in `jglm.fit`.
     """
-    checks.choice("covariance", covariance, COVARIANCES)
-    checks.choice("dtype", dtype, DTYPES)
-    checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
-    checks.choice("dispersion", dispersion, (None, *DISPERSIONS))
-    tol = _positive("tol", tol)
     if intercept is not None:
         raise ValueError("a formula says itself whether there is an intercept: write 'y ~ x - 1' for none")
-    with jax.enable_x64(True):
-        family = resolve.family(family)
-        link = resolve.link(family, link, penalty)
-        parsed = Formula(formula, functions, intercept=not family.has_cutpoints)
-        second = Formula(precision, functions, one_sided=True) if isinstance(precision, str) else None
-        given = dict(weights=weights, offset=offset, exposure=exposure, trials=trials,
-                     precision=precision if second is None else None)  # fmt: skip
-        columns = {k: v for k, v in given.items() if isinstance(v, str)}
-        also = [] if second is None else second.right_variables
-        frame, given, dropped = _rows(parsed, data, given, columns, also)
-        if second is not None:
-            given["precision"] = second.fit(frame)[0]
-        X, shift = parsed.fit(frame)
-        if shift is not None:
-            given["offset"] = shift if given["offset"] is None else given["offset"] + shift
-        if len(parsed.names) != len(set(parsed.names)):
-            raise ValueError(f"formula {formula!r} gives two columns the same name")
-        prepared, family = arrays.prepare(
-            X, parsed.y(frame), family, link, weight_kind=weight_kind, intercept=False, names=parsed.names, **given,
-        )  # fmt: skip
-        return _fit(prepared, family, link, penalty, weight_kind, covariance, dispersion, dict(
-            solver=solver, tol=tol, max_iter=checks.whole("max_iter", max_iter), dtype=dtype, start=start,
-            progress=progress),
-            formula=parsed, columns=columns, n_dropped=dropped, precision=second,
-            **({} if second is None else {"precision_names": second.names}))  # fmt: skip
+    given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
+                 precision=precision, functions=functions)  # fmt: skip
+    options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress)
+    return _fit(formula, data, family, link, penalty, covariance, dispersion, given, options)
 
 
 def _rows(parsed, data, given, columns, also=()):
@@ -183,13 +193,3 @@ def load(path, family=None, link=None, functions=None):
         return Fit(**modelfile.restore(tensors, facts, family, link, functions))
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f"{path} is damaged: {type(error).__name__} {error}") from error
-
-
-def _positive(name, value):
-    try:
-        value = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is {value!r}; it must be a positive number") from None
-    if not (value > 0 and np.isfinite(value)):
-        raise ValueError(f"{name} is {value}; it must be a positive number")
-    return value

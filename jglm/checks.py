@@ -77,6 +77,17 @@ def whole(what, value):
     raise ValueError(f"{what} is {value!r}; it must be a whole number >= 1")
 
 
+def positive(name, value):
+    """A finite number > 0, as a float."""
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}; it must be a positive number") from None
+    if not (value > 0 and np.isfinite(value)):
+        raise ValueError(f"{name} is {value}; it must be a positive number")
+    return value
+
+
 def _is_number(v):
     return isinstance(v, (int, float, np.number, np.bool_)) or v is None or type(v).__name__ in ("Decimal", "NAType")
 

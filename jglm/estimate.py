@@ -50,8 +50,8 @@ def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, s
     start = None if start is None else start[kept]
     if penalty is not None and not penalties.is_smooth(penalty) and family.free:
         names = ", ".join(name for name, _ in family.free)
-        raise ValueError(f"family {family.name!r} estimates {names} besides; with a penalty that has kinks or bounds give "
-                         "its value, such as negative_binomial(2.0)")  # fmt: skip
+        raise ValueError(f"family {family.name!r} estimates {names} besides; with a penalty that has kinks or bounds "
+                         "give its value, such as negative_binomial(2.0)")  # fmt: skip
     options = dict(solver=solver, max_iter=max_iter, dtype=dtype, progress=progress)
     if family.free:
         found = _jointly(problem, start, tol, options)
@@ -59,7 +59,7 @@ def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, s
         found = _iterate(problem, start=start, tol=tol, **options)
     if found.status == Status.INVALID_START:
         raise ValueError(f"family {family.name!r} with link {link.name!r}: {found.status.message}")
-    return _statistics(problem, found)
+    return statistics(problem, found)
 
 
 def _unpenalized(prepared):
@@ -130,7 +130,7 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
     return found
 
 
-def _statistics(problem, found):
+def statistics(problem, found):
     """What a fit is made of. Where free parameters change the density, those of the family at their values."""
     free = problem.model.family.free
     if free:
@@ -181,9 +181,9 @@ def warn_about(found, prepared):
             "the edge of their range and coefficients to infinity. The numbers given are where the rise ended in "
             "rounding; their standard errors mean nothing. Drop or merge those columns, or use "
             "penalty=jglm.penalties.ridge(…)",
-            UserWarning, stacklevel=4,
+            UserWarning, stacklevel=5,
         )  # fmt: skip
     if not found.status.converged:
         edge = "; fitted means lie at the edge of their range, where this link may put the maximum: try another link"
         warnings.warn(f"the fit did not converge ({found.status.message}) after {found.n_iter} passes"
-                      + (edge if found.at_edge else ""), UserWarning, stacklevel=4)  # fmt: skip
+                      + (edge if found.at_edge else ""), UserWarning, stacklevel=5)  # fmt: skip

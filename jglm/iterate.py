@@ -118,8 +118,8 @@ def _constant(problem):
 
 
 def by_proximal(problem, start, tol, most, progress):
-    """Proximal Newton for a penalty with kinks or bounds, from the fit of a constant; where that is no valid start, from
-    that of a ridge penalty."""
+    """Proximal Newton for a penalty with kinks or bounds, from the fit of a constant; where that is no valid start,
+    from that of a ridge penalty."""
     begin = constant_start(problem) if start is None else start
     found = by_solver(problem, ProximalNewton(tol, most), begin, progress)
     if found.status != Status.INVALID_START or start is not None:

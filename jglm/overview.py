@@ -108,4 +108,4 @@ def _penalty_notes(fit):
     if fit._smooth:
         yield "Standard errors are those of the posterior."
     else:
-        yield f"{fit.rank} of {fit.params.size} coefficients are not 0; a fit with such a penalty has no standard errors."
+        yield f"{fit.rank} of {fit.params.size} coefficients are not 0; such a penalty leaves no standard errors."

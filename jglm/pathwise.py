@@ -5,6 +5,7 @@ gives the gradients at every strength by matrix products, and every strength tak
 Hessian, a digit nearer or so; the gradient alone decides where it ends (`sketch` fits one strength so).
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import jax
@@ -17,7 +18,7 @@ from jglm.drivers import solve
 from jglm.iterate import by_proximal, constant_start, has_intercept
 from jglm.model import Model, Unknowns
 from jglm.padding import pad
-from jglm.problem import flatten_host
+from jglm.problem import Problem, flatten_host
 from jglm.rows import mask
 from jglm.solvers import ProximalNewton, Status
 from jglm.solvers.proximal import minimize
@@ -28,6 +29,7 @@ ELEMENTS = 1 << 24  # of lin that are made at a time
 PIECE = 1 << 19  # of lin that go through the rows' functions at a time
 EVERY = 5  # of the strengths, those that are found first
 PASSES = 30  # over all rows
+WIDE = 400  # coefficients, beyond which no matrix is kept for every strength
 SEED = 0
 
 
@@ -47,15 +49,18 @@ def at_strength(model, strength):
 
 
 def follow(problem, strengths, tol, progress, start=None):
-    """`Points` at every strength, from the largest to the smallest."""
-    n, p = problem.design.shape
-    small = n * problem.width * (p * problem.width) ** 2 <= SMALL
-    if small and p * problem.width <= 200:
-        return _sequence(problem, strengths, tol, start)
+    """(`Points` at every strength, from the largest to the smallest; their `Models`, or None)."""
     sizes = _sample_sizes(problem)
-    if sizes is None or p * problem.width > 1000:
-        return _one_by_one(problem, strengths, tol, progress, start)
+    if _is_small(problem):
+        return _sequence(problem, strengths, tol, start), None
+    if sizes is None:
+        return _one_by_one(problem, strengths, tol, progress, start), None
     return _together(problem, strengths, tol, sizes, progress)
+
+
+def _is_small(problem):
+    (n, p), k = problem.design.shape, problem.width
+    return n * k * (p * k) ** 2 <= SMALL and p * k <= 200
 
 
 # --------------------------------------------------------------------------- one after the other
@@ -101,8 +106,11 @@ def _one_by_one(problem, strengths, tol, progress, start=None):
 
 # --------------------------------------------------------------------------- all at once
 def _sample_sizes(problem):
-    """(rows of the path's sample, rows of the Hessians'); None where there are too few rows for that."""
+    """(rows of the path's sample, rows of the Hessians'); None where there are too few rows for that, or too many
+    columns to keep a matrix of each strength."""
     on, columns = int(np.sum(problem.prepared.weight > 0)), problem.design.shape[1] * problem.width
+    if columns > WIDE:
+        return None
     first = max(FIRST * columns, LEAST)
     second = int(np.clip(on // 8, first, MOST * columns))
     return (first, second) if second <= on // 4 else None
@@ -121,22 +129,23 @@ def _together(problem, strengths, tol, sizes, progress):
     found, models = polish(problem, strengths[some], begun.flat, hess, tol, progress)
     others = np.setdiff1d(np.arange(count), some)
     if not len(others):
-        return found
+        return found, models
     gap = np.abs(np.log(strengths[others, None] / strengths[None, some]))
-    start, models = models.at(problem.model, strengths[others], np.argmin(gap, axis=1))
-    rest, _ = polish(problem, strengths[others], start, models, tol, progress)
-    return merge(count, (some, found), (others, rest))
+    near = models.part(np.argmin(gap, axis=1))
+    rest, more = polish(
+        problem, strengths[others], near.minima(problem.model, strengths[others]), near.hess, tol, progress
+    )
+    return _merged((some, found), (others, rest)), _merged((some, models), (others, more))
 
 
-def merge(count, *parts):
-    """`Points` of all strengths from those of some, each with its indices."""
-    whole = {}
-    for name in vars(parts[0][1]):
-        first = getattr(parts[0][1], name)
+def _merged(*parts):
+    """A record of arrays for all strengths from those for some, each with its indices."""
+    count, whole = sum(len(at) for at, _ in parts), {}
+    for name, first in vars(parts[0][1]).items():
         whole[name] = np.empty((count, *first.shape[1:]), first.dtype)
-        for at, points in parts:
-            whole[name][at] = getattr(points, name)
-    return Points(**whole)
+        for at, own in parts:
+            whole[name][at] = getattr(own, name)
+    return type(parts[0][1])(**whole)
 
 
 @dataclass
@@ -147,11 +156,13 @@ class Models:
     grad: np.ndarray
     hess: np.ndarray
 
-    def at(self, model, strengths, which):
-        """(minima of those models plus the penalty at other strengths, the Hessians)."""
-        flat, hess = self.flat[which], self.hess[which]
-        target = _targets(model, strengths, flat, self.grad[which], hess, np.ones(len(which)))[0]
-        return np.asarray(target), hess
+    def part(self, which):
+        """Those models."""
+        return Models(self.flat[which], self.grad[which], self.hess[which])
+
+    def minima(self, model, strengths):
+        """The minima (S, P) of the models plus the penalty at their strengths."""
+        return np.asarray(_targets(model, strengths, self.flat, self.grad, self.hess, np.ones(len(strengths)))[0])
 
     def learn(self, at, flat, grad):
         """Take in gradients at other points: a BFGS update of each Hessian, and the point itself."""
@@ -160,7 +171,9 @@ class Models:
         own, bend = np.sum(move * bent, axis=1), np.sum(move * turn, axis=1)
         good = (bend > 1e-8 * own) & (own > 0)
         at, bent, turn, own, bend = at[good], bent[good], turn[good], own[good], bend[good]
-        self.hess[at] += turn[:, :, None] * (turn / bend[:, None])[:, None] - bent[:, :, None] * (bent / own[:, None])[:, None]
+        self.hess[at] += (
+            turn[:, :, None] * (turn / bend[:, None])[:, None] - bent[:, :, None] * (bent / own[:, None])[:, None]
+        )
         self.flat[at], self.grad[at] = flat[good], grad[good]
 
 
@@ -209,16 +222,33 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
         trial[going] = best.flat[going] + share[going, None] * step[going]
     for i in np.flatnonzero(best.status == Status.RUNNING):
         seen = problem if fold is None else without_fold(problem, fold, left_out[i])
-        last = by_proximal(seen.with_model(at_strength(problem.model, strengths[i])), problem.shape(best.flat[i]), tol, 100,
-                           False)  # fmt: skip
+        seen = seen.with_model(at_strength(problem.model, strengths[i]))
+        last = by_proximal(seen, problem.shape(best.flat[i]), tol, 100, False)
         best.flat[i], best.status[i], best.decrement[i] = last.flat, last.status, 0.0
         best.n_iter[i] += len(last.history)
     return best, models
 
 
+# --------------------------------------------------------------------------- without a part of the rows
 def without_fold(problem, fold, which):
-    """The problem without the rows of a fold."""
-    return problem if which < 0 else problem.part(np.flatnonzero(fold != which), problem.model.penalty)
+    """The problem with weight 0 for the rows of a fold; -1 leaves out none."""
+    if which < 0:
+        return problem
+    p = problem.prepared
+    prepared = dataclasses.replace(p, weight=np.where(fold == which, 0.0, p.weight))
+    return Problem(problem.model, prepared, problem.kept, problem.dtype)
+
+
+def leave_out(problem, strengths, points, models, fold, which, tol):
+    """Flat coefficients (S, P) at every strength without the rows of a fold, from the points and models of all rows."""
+    if models is None:
+        return follow(without_fold(problem, fold, which), strengths, tol, None, problem.shape(points.flat[0]))[0].flat
+    part = problem.part(np.flatnonzero(fold == which), problem.model.penalty)
+    every = np.full(len(strengths), which)
+    share = 1 - np.sum(part.prepared.weight) / np.sum(problem.prepared.weight)
+    own = Looks(part)(models.flat, np.full(len(strengths), -1))[0]
+    rest = Models(models.flat, models.grad - own, models.hess * share)
+    return polish(problem, strengths, rest.minima(problem.model, strengths), rest.hess, tol, None, fold, every)[0].flat
 
 
 @jax.jit
@@ -257,9 +287,9 @@ class Looks:
     def __call__(self, flat, left_out):
         return self._passed(flat, left_out, self._sums)
 
-    def losses(self, flat, left_out, held_out=False):
-        """The losses (S,), or those in the rows that each of the coefficients leaves out."""
-        return self._passed(flat, left_out, lambda flat, out: self._losses(flat, out, held_out))[0]
+    def losses(self, flat):
+        """The losses (S,) of all rows."""
+        return self._passed(flat, np.full(len(flat), -1), self._losses)[0]
 
     def _passed(self, flat, left_out, function):
         n, width, found = len(self.fold), self.problem.width, []
@@ -303,9 +333,9 @@ class Looks:
         phi = chi2 / free if self.problem.model.family.dispersion == "estimated" else np.ones(S)
         return grad, np.maximum(phi, np.finfo(float).tiny)
 
-    def _losses(self, flat, left_out, held_out):
-        lin, losses_at = self._lin(flat), self.problem.bound(_many_losses, held_out)
-        return [np.sum([np.asarray(losses_at(*given, left_out)) for _, *given in self._pieces(lin)], axis=0)]
+    def _losses(self, flat, _):
+        lin, losses_at = self._lin(flat), self.problem.bound(_many_losses)
+        return [np.sum([np.asarray(losses_at(*given[:4])) for _, *given in self._pieces(lin)], axis=0)]
 
 
 def _many_scores(model, y, own, weight, offset, fold, left_out):
@@ -320,10 +350,9 @@ def _many_scores(model, y, own, weight, offset, fold, left_out):
     return chi2, jnp.sum(w > 0, axis=0), w.reshape(w.shape + (1,) * (lin.ndim - 2)) * score
 
 
-def _many_losses(model, y, own, weight, offset, fold, left_out, held_out):
-    """Losses (S,) in the rows of the fold that each leaves out, or in the others."""
-    out = fold[:, None] == left_out[None, :]
-    w, t, lin = _seen(model, y, own, weight[:, None] * (out if held_out else ~out), offset)
+def _many_losses(model, y, own, weight, offset):
+    """Losses (S,) at X coef = own (n, S) or (n, S, k)."""
+    w, t, lin = _seen(model, y, own, jnp.broadcast_to(weight[:, None], own.shape[:2]), offset)
     return jnp.sum(w * _each(lambda v, t: rows.row(model, t, v, False))(lin, t), axis=0)
 
 

@@ -201,7 +201,9 @@ class Sum(Penalty):
 
     def value(self, coef):
         """The penalty at coef (p,) or (p, k)."""
-        return sum((part.at(part.strength * self.strength).value(coef) for part in self.parts), jnp.zeros((), coef.dtype))
+        return sum(
+            (part.at(part.strength * self.strength).value(coef) for part in self.parts), jnp.zeros((), coef.dtype)
+        )
 
     def smooth(self, coef):
         """The part that has derivatives everywhere."""

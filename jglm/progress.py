@@ -24,3 +24,29 @@ class Progress:
     def close(self):
         if self.bar is not None:
             self.bar.close()
+
+
+class Counted:
+    """A bar of how many of many fits are done, and the time left, once they have taken longer than `patience`."""
+
+    def __init__(self, total, patience=1.0, unit="fit"):
+        self.total, self.patience, self.began, self.bar = total, patience, time.monotonic(), None
+        self.unit, self.done = unit, 0
+
+    def advance(self, count):
+        """So many more are done."""
+        self.done += count
+        self(self.done)
+
+    def __call__(self, done):
+        if self.bar is None:
+            if time.monotonic() - self.began < self.patience:
+                return
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=self.total, desc="jglm", unit=self.unit, initial=done, leave=False)
+        self.bar.update(max(done - self.bar.n, 0))
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()

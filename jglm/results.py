@@ -221,7 +221,7 @@ class Fit:
 
     def _unscaled_covariance(self):
         if not self._smooth:
-            raise ValueError("with a penalty that has kinks or bounds estimates have no normal distribution, so no standard "
+            raise ValueError("with a penalty that has kinks or bounds estimates are not normal, so there are no standard "
                              "errors; use jglm.bootstrap, or fit the chosen columns without it")  # fmt: skip
         if self.covariance is None:
             raise ValueError("the model was fitted with covariance=None; use fit.with_covariance('model')")

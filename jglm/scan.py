@@ -239,9 +239,8 @@ def _full_fit(null, g):
     options = dict(solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=start, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit = api._fit(
-            own, family, null.link, None, null.weight_kind, null.covariance or "model", null.dispersion, options
-        )
+        fit = api.finish(own, family, null.link, None, options, covariance=null.covariance or "model",
+                         dispersion=null.dispersion, weight_kind=null.weight_kind)  # fmt: skip
     if not fit.converged or fit.separated:
         return None
     return np.stack([np.atleast_1d(v[-1]) for v in (fit.params, fit.bse, fit.pvalues)])

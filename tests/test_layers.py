@@ -11,14 +11,15 @@ ROOT = Path(jglm.__file__).parent
 # From the top down; a module may import what stands above it.
 ORDER = (
     "_record", "_special", "_invert", "_support", "parameters", "expression", "_contour", "_quadrature", "_trials",
-    "_choice", "density", "distribution", "_broadcast", "family", "_closed", "_quasi", "families", "links",
-    "terms", "penalties", "designs.products", "designs.placement", "designs.dense", "designs.sparse", "designs.categorical",
+    "_choice", "density", "distribution", "_broadcast", "family", "_closed", "_quasi", "families", "links", "terms",
+    "penalties", "designs.products", "designs.placement", "designs.dense", "designs.sparse", "designs.categorical",
     "designs.combined", "designs.lagged", "designs", "rows", "model", "solvers.base", "solvers.newton",
-    "solvers.gradient", "solvers.lbfgs", "solvers.proximal", "solvers", "padding", "drivers", "linalg",
-    "stacked", "lanes", "lockstep", "batch", "irls", "inference", "diagnostics", "checks", "response", "matrix", "data", "frames", "grammar", "coding", "formula", "progress",
-    "problem", "passes", "iterate", "sketch", "joint", "deferred", "estimate", "resolve", "cache", "io",
-    "modelfile", "prediction", "residuals", "predictive", "summary", "overview", "results", "familycheck", "api",
-    "candidates", "nullmodel", "scan", "plot", "files", "demo", "cli", "__main__",
+    "solvers.gradient", "solvers.lbfgs", "solvers.proximal", "solvers", "padding", "drivers", "linalg", "stacked",
+    "lanes", "lockstep", "batch", "irls", "inference", "diagnostics", "checks", "response", "matrix", "data",
+    "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "pathwise", "sketch",
+    "joint", "deferred", "estimate", "resolve", "cache", "io", "modelfile", "prediction", "residuals", "predictive",
+    "summary", "overview", "results", "familycheck", "api", "candidates", "nullmodel", "scan", "paths",
+    "crossvalidation", "plot", "files", "demo", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix
