@@ -51,7 +51,7 @@ class Totals:
     llf: Any
 
 
-@record(static=("host",))
+@record(static=("host", "canonical"))
 class Lanes:
     """b models of a `stacked.Stack`, whose rows stand one after another; on the host rows of weight 0 follow.
 
@@ -72,6 +72,7 @@ class Lanes:
     used: Any
     penalty: Any
     host: bool
+    canonical: bool
 
     # ------------------------------------------------------------------ shapes
     @property
@@ -188,13 +189,20 @@ class Lanes:
 
     def look(self, point):
         """Sums at flat unknowns (b, P), the penalty included."""
-        joint = bool(self.model.family.free)
+        family = self.model.family
+        kind = "joint" if family.free else "fisher" if family.dim is not None or self.canonical else "newton"
         args, own = self._rows_at(point)
-        found = self._over_rows(stacked.sums, args, "joint" if joint else "newton")
-        loss, score, bend, chi2, expected = map(self.per_model, found)
-        noise = self._noise(own, expected if joint else bend)
-        value, grad, hess = self._penalized(point, loss.sum(axis=1), self.gradient(score), self.hessian(bend))
-        fisher = self._penalized(point, value, grad, self.hessian(expected))[2] if joint else None
+        loss, score, observed, chi2, expected = map(self.per_model, self._over_rows(stacked.sums, args, kind))
+        noise = self._noise(own, observed if kind == "fisher" else expected)
+        value, grad, hess = self._penalized(point, loss.sum(axis=1), self.gradient(score), self.hessian(observed))
+        instead, fisher = None, None
+        if kind == "joint":
+            instead = expected
+        elif kind == "newton" and not (self.host and np.all(observed >= 0)):
+            # Row by row the observed information where it is positive.
+            instead = self._xp.where(observed > 0, observed, expected)
+        if instead is not None:
+            fisher = self._penalized(point, value, grad, self.hessian(instead))[2]
         return Sums(value, grad, hess, chi2.sum(axis=1), noise, fisher)
 
     def _noise(self, own, W):
@@ -236,12 +244,12 @@ class Lanes:
         """Ends at flat unknowns; `move` as they are."""
         b, _, p, k = self.shape
         here, free, _ = self._apart(point)
-        if free:
-            sums = self.look(point)
+        if free or (self.model.family.free and self.model.link.inverse_ is None):
+            sums = self.look(point)  # the mean is not orthogonal to the free parameters
             info, grad, chi2, noise = sums.hess, sums.grad, sums.chi2, sums.noise
         else:
             args, own = here._rows_at(point[:, : k * p])
-            _, score, expected, chi2, _ = map(self.per_model, here._over_rows(stacked.sums, args, "fisher"))
+            _, score, expected, chi2, _ = map(self.per_model, here._over_rows(stacked.sums, args, "end"))
             noise, chi2 = self._noise(own, expected), chi2.sum(axis=1)
             _, grad, info = here._penalized(point[:, : k * p], chi2, here.gradient(score), here.hessian(expected))
         there = self.per_model(self.w > 0)[:, :, None]
@@ -259,7 +267,8 @@ class Lanes:
         total = lambda weight, v: self.per_model(xp.where(w > 0, weight * v, 0.0)).sum(axis=1)
         deviance = total(w if family.T_ is None else self.power, unit)
         llf = xp.full_like(deviance, xp.nan)
-        if family.has_density and (family.dispersion == "fixed" or family.plug_in == "deviance"):
+        plugged = family.dispersion == "fixed" or family.plug_in == "deviance"
+        if family.has_density and (plugged or phi is not None):
             if phi is None:
                 count = self.nobs if family.prior_weights == "dispersion" else total(1.0, self.power)
                 phi = deviance / count if family.dispersion == "estimated" else xp.ones_like(deviance)
@@ -308,8 +317,15 @@ def lanes_of(model, stack, models, penalty, host):
     return Lanes(
         Model(model.family, model.link, None), stack.design(models), stack.products, flat("y"),
         np.append(weight, np.zeros(rows - b * n)), np.broadcast_to(offset, (b, n, width)), flat("size"), flat("power"),
-        own, used, penalty, host,
+        own, used, penalty, host, is_canonical(model),
     )  # fmt: skip
+
+
+def is_canonical(model):
+    """Whether lin is the natural parameter itself, so that the observed information is the expected one."""
+    if model.family.parametrize_ is not None or model.width() is not None:
+        return False
+    return not jax.make_jaxpr(lambda v: model.link.eta(model.family, v))(0.0).eqns
 
 
 def padded(rows):

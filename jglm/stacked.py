@@ -127,9 +127,10 @@ def _lin(model, on, v):
 def sums(model, y, w, size, lin, own, kind):
     """(loss, score (K,), information (K, K), Pearson's, expected information) of the rows times w, by `kind`:
 
-    "newton": information is the observed one where it is positive, else the expected one;
-    "fisher": the expected one, and no loss;
-    "joint": the observed one, where lin has the free parameters besides; the expected one stands apart.
+    "newton": the observed information, and the expected one;
+    "fisher": the expected one alone, for a canonical link, where it is the observed one too;
+    "end": as "fisher", without the loss;
+    "joint": as "newton", where lin has the free parameters besides.
     Pearson's is 0 where the dispersion is fixed, and jointly.
     """
     on = w > 0
@@ -142,10 +143,12 @@ def sums(model, y, w, size, lin, own, kind):
         v, t = _lin(here, on, v), here.family.statistic(y)
         value, score, observed, expected = rows.row(here, t, v)
         value = jnp.where(here.family.inside(here.link.eta(here.family, v)), value, jnp.nan)
-        bend = expected if v.ndim or kind == "fisher" else jnp.where(observed > 0, observed, expected)
         estimated = v.ndim == 0 and model.family.dispersion == "estimated"
         chi2 = rows.pearson(here, t, v) if estimated else none
-        return none if kind == "fisher" else value, score.reshape(k), bend.reshape(k, k), chi2, none
+        score, expected = score.reshape(k), expected.reshape(k, k)
+        if kind == "newton":
+            return value, score, observed.reshape(k, k), chi2, expected
+        return none if kind == "end" else value, score, expected, chi2, none
 
     return _weighted(w, on, jax.vmap(one)(y, size, lin, own, on))
 

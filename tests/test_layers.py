@@ -18,8 +18,8 @@ ORDER = (
     "lanes", "lockstep", "batch", "irls", "inference", "diagnostics", "checks", "response", "matrix", "data",
     "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "pathwise", "sketch",
     "joint", "deferred", "estimate", "resolve", "cache", "io", "modelfile", "prediction", "residuals", "predictive",
-    "summary", "overview", "results", "familycheck", "api", "candidates", "nullmodel", "scan", "paths",
-    "crossvalidation", "plot", "files", "demo", "cli", "__main__",
+    "summary", "overview", "results", "familycheck", "api", "candidates", "nullmodel", "scan", "jackknife", "paths",
+    "crossvalidation", "manyinput", "moderation", "manyfits", "many", "plot", "files", "demo", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix

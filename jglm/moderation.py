@@ -1,0 +1,158 @@
+"""Dispersions of many negative binomial fits drawn towards a trend over the mean (Love, Huber and Anders 2014, DESeq2).
+
+Of few rows a dispersion alpha = 1 / r is known badly. All models together tell how it depends on the mean, alpha = a1 /
+mean + a0, and how far models scatter about that beyond what sampling explains: a log-normal prior for each, of which
+the most probable alpha is taken. The raw alpha are maximum likelihood estimates, without DESeq2's Cox-Reid term.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jglm import api, lanes, rows
+from jglm.lanes import ROWS
+from jglm.model import Model
+
+LEAST = 1e-8  # a dispersion: below it the counts are Poisson's
+LEAST_VARIANCE = 0.25  # of the prior of log alpha
+OUTLYING = 2.0  # standard deviations of log alpha above the trend, from where on a model keeps its own
+
+
+@dataclass
+class Moderation:
+    """Of m models: `mean` of the counts by their exposure, `raw` and `moderated` alpha = 1 / r, the `trend` a1 / mean +
+    a0 at their means, `outlying` (m,) bool, those so far above the trend that they keep the raw one; `prior_sd` of log
+    alpha about the trend."""
+
+    mean: np.ndarray
+    raw: np.ndarray
+    trend: np.ndarray
+    moderated: np.ndarray
+    outlying: np.ndarray
+    a0: float
+    a1: float
+    prior_sd: float
+
+
+def towards_trend(fits, model):
+    """The Moderation of `fits` of the negative binomial with r estimated. Raises ValueError where fewer than three
+    models have a dispersion to tell the trend from."""
+    m = len(fits)
+    raw = np.maximum(1 / fits.family_params["r"], LEAST)
+    mean = np.full(m, np.nan)
+    for part, _, _ in fits._parts:
+        mean[part.models] = _means(part.stack)
+    told = fits.converged & (raw > 100 * LEAST) & (mean > 0)
+    if told.sum() < 3:
+        raise ValueError(f"moderate='trend' needs at least three models with overdispersed counts; there are "
+                         f"{int(told.sum())}")  # fmt: skip
+    a1, a0 = fit_trend(mean[told], raw[told])
+    trend = a1 / np.maximum(mean, 1e-300) + a0
+    residual = np.log(raw[told]) - np.log(trend[told])
+    spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    dof = np.maximum(fits.df_resid[told], 1) / 2
+    sampling = float(np.mean(np.asarray(jax.scipy.special.polygamma(1, jnp.asarray(dof, float)))))
+    variance = max(spread**2 - sampling, LEAST_VARIANCE)
+    moderated = np.full(m, np.nan)
+    for part, found, _ in fits._parts:
+        at = part.models
+        moderated[at] = _most_probable(model, part.stack, found, raw[at], trend[at], variance)
+    outlying = told & (np.log(raw) > np.log(trend) + OUTLYING * spread)
+    moderated = np.where(outlying, raw, moderated)
+    moderated = np.where(np.isfinite(moderated), moderated, np.where(np.isfinite(trend), trend, np.nanmedian(trend)))
+    return Moderation(mean, raw, trend, moderated, outlying, a0, a1, float(np.sqrt(variance)))
+
+
+def fit_trend(mean, alpha):
+    """(a1, a0) of alpha = a1 / mean + a0, by gamma regression on 1 / mean without models that lie far from it, again until
+    it stays; a1 = 0 and a mean where no such line is positive."""
+    line = np.array([1.0, 0.1])
+    X = np.column_stack([1 / mean, np.ones_like(mean)])
+    for _ in range(20):
+        ratio = alpha / (X @ line)
+        near = (ratio > 1e-4) & (ratio < 15)
+        before, line = line, _gamma_line(X[near], alpha[near], line) if near.sum() >= 3 else None
+        if line is None:
+            inner = np.sort(alpha)[len(alpha) // 1000 : len(alpha) - len(alpha) // 1000]
+            return 0.0, float(np.mean(inner))
+        if np.sum(np.log(line / before) ** 2) < 1e-6:
+            break
+    return float(line[0]), float(line[1])
+
+
+def _gamma_line(X, alpha, start):
+    """The two positive coefficients of a gamma regression with the identity link, None where there are none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = api.fit(X, alpha, family="gamma", link="identity", intercept=False, start=start, tol=1e-6,
+                            progress=False).params  # fmt: skip
+        except ValueError:
+            return None
+    return found if np.all(np.isfinite(found)) and np.all(found > 0) else None
+
+
+def _means(stack):
+    """(m,): the weighted mean of y over its exposure."""
+    models = np.arange(stack.count)
+    w = stack.of("weight", models)
+    y = stack.of("y", models) * np.exp(-stack.of("offset", models))
+    return (w * y).sum(axis=1) / np.maximum(w.sum(axis=1), 1e-300)
+
+
+def _most_probable(model, stack, found, raw, trend, variance):
+    """(m,): alpha where the likelihood at the fitted means times the prior is largest."""
+    n, out = stack.shape[0], np.full(stack.count, np.nan)
+    chunk, flat = max(1, ROWS // n), found.flat()
+    for i in range(0, stack.count, chunk):
+        models = np.arange(i, min(i + chunk, stack.count))
+        padded = np.concatenate([models, np.repeat(models[:1], chunk - len(models))])
+        view = lanes.lanes_of(model, stack, padded, None, True)
+        lin = view.lin(flat[padded])[:, :, 0]
+        y, w, size = (view.per_model(v) for v in (view.y, view.w, view.size))
+        begin = np.where(raw > 0.1 * trend, raw, trend)[padded]
+        found_u = _search_compiled(model, y, w, size, lin, -np.log(begin), -np.log(trend[padded]), variance)
+        out[models] = np.exp(-np.asarray(found_u))[: len(models)]
+    return out
+
+
+def _search(model, y, w, size, lin, u, center, variance):
+    """u = log r of the most probable r of every model, by Newton's method with halved steps."""
+
+    def one(y, w, size, lin, u, center):
+        safe = rows.safe_lin(rows_model(model), lin.dtype)
+        lin = jnp.where(w > 0, lin, safe)
+
+        def loss(u):
+            each = jax.vmap(lambda y, s, v: rows.joint_loss(model, y, s, jnp.stack([v, u])))(y, size, lin)
+            return jnp.sum(jnp.where(w > 0, w * each, 0.0)) + (u - center) ** 2 / (2 * variance)
+
+        slope = jax.grad(loss)
+        both = lambda u: (loss(u), slope(u), jax.grad(slope)(u))
+
+        def body(carry):
+            u, (value, g, h), trial, step, i = carry
+            seen = both(trial)
+            better = seen[0] <= value + 1e-12 * jnp.abs(value)
+            here = jax.tree.map(lambda a, b: jnp.where(better, a, b), (trial, *seen), (u, value, g, h))
+            newton = jnp.clip(-here[2] / jnp.where(here[3] > 0, here[3], jnp.abs(here[2])), -2.0, 2.0)
+            step = jnp.where(better, newton, step / 2)
+            return here[0], here[1:], here[0] + step, step, i + 1
+
+        going = lambda c: (jnp.abs(c[3]) > 1e-10) & (c[4] < 60)
+        first = both(u)
+        step = jnp.clip(-first[1] / jnp.where(first[2] > 0, first[2], jnp.abs(first[1])), -2.0, 2.0)
+        return jax.lax.while_loop(going, body, (u, first, u + step, step, 0))[0]
+
+    return jax.vmap(one)(y, w, size, lin, u, center)
+
+
+def rows_model(model):
+    """The model without free parameters, at those that the family has."""
+    return Model(model.family.replace(free=()), model.link, None)
+
+
+_search_compiled = jax.jit(_search)
