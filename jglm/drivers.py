@@ -87,22 +87,27 @@ def _solve(model, data, solver, start):
 @_solve.defjvp
 def _solve_rule(primals, tangents):
     """Implicit function theorem: at the optimum g(coef; theta) = 0, so d coef = -H^-1 (dg / d theta) d theta, with H
-    the observed Hessian."""
+    the observed Hessian. Unknowns that a penalty holds at a kink stay there, those at a bound move with it, and the
+    others answer to both (Bertrand et al. 2020)."""
     model, data, solver, start = primals
     solution = _solve(model, data, solver, start)
     found = Unknowns(solution.coef, solution.nuisance)
 
     def objective(model, data, flat):
         at = unflatten(flat, found)
-        value = evaluate(model, data, Query(at), "value").value
-        return model.penalized(value, jnp.zeros_like(flat), at)[0]
+        return evaluate(model, data, Query(at), "value").value + whole_penalty(model, at)
 
-    flat = flatten(found)
+    flat, given = flatten(found), (model, data)
     slope = lambda model, data: jax.grad(objective, argnums=2)(model, data, flat)
-    shift = jax.jvp(slope, (model, data), tangents[:2])[1]
+    terms, turned = jax.jvp(lambda model: model.terms(found), (model,), tangents[:1])  # and their change
+    free = terms.free(flat)
+    moved = jnp.where(flat <= terms.lower, turned.lower, jnp.where(flat >= terms.upper, turned.upper, 0.0))
+    moved = jnp.where(free, 0.0, moved)
     hess = jax.hessian(objective, argnums=2)(model, data, flat)
-    moved = unflatten(-solve_scaled(hess, shift), found)
-    grown = jax.jvp(lambda m, d: objective(m, d, flat), (model, data), tangents[:2])[1]
+    shift = jnp.where(free, jax.jvp(slope, given, tangents[:2])[1] + hess @ moved, 0.0)
+    hess = jnp.where(free[:, None] & free[None, :], hess, jnp.eye(len(flat), dtype=hess.dtype))
+    moved = unflatten(moved - solve_scaled(hess, shift), found)
+    grown = jax.jvp(lambda model, data: objective(model, data, flat), given, tangents[:2])[1]
     none = lambda x: np.zeros(jnp.shape(x), jax.dtypes.float0)
     still = jnp.zeros_like
     tangent = Solution(
@@ -110,6 +115,13 @@ def _solve_rule(primals, tangents):
         still(solution.late), still(solution.history),
     )  # fmt: skip
     return solution, tangent
+
+
+def whole_penalty(model, unknowns):
+    """The penalty at unknowns, kinks included."""
+    flat = flatten(unknowns)
+    smooth = model.penalized(jnp.zeros((), flat.dtype), jnp.zeros_like(flat), unknowns)[0]
+    return smooth + model.terms(unknowns).value(flat)
 
 
 def solve(model, data, *, solver=None, start=None):

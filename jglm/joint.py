@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import families, linalg
+from jglm import families, linalg, rows
 from jglm.model import Model, Query, Unknowns, evaluate
 
 SEARCH_ROWS = 4000
@@ -114,6 +114,26 @@ def per_row(family, designs, nuisance, n):
             value = value_of(free, u)
             out[name] = np.broadcast_to(value, (n, *value.shape))
     return out
+
+
+def rows_at(problem, unknowns):
+    """(designs (n, q) of the m linear predictors: the columns of lin, then the free parameters; scores (n, m),
+    observed and expected information (n, m, m) of the rows in them), times the weights; 0 in rows of weight 0."""
+    p, n = problem.prepared, len(problem.prepared.y)
+    columns = [problem.lin(np.ravel(np.asarray(unknowns.coef).T)).reshape(n, -1)]
+    designs = [problem.X] * problem.width
+    for name, free in problem.model.family.free:
+        u, Z = np.asarray(unknowns.nuisance[name], float), p.designs.get(name)
+        columns.append(np.broadcast_to(u, (n, len(u))) if Z is None else (Z @ u)[:, None])
+        designs += [np.ones((n, 1))] * free.size if Z is None else [Z]
+    like = int(np.argmax(p.weight > 0))
+    safe = lambda v: rows.mask(p.weight > 0, v, v[like])
+    args = safe(p.y), safe(p.size), safe(np.hstack(columns))
+    found = [np.asarray(rows.scale(p.weight, np.asarray(v))) for v in _rows_compiled(problem.model, *args)[1:]]
+    return designs, *found
+
+
+_rows_compiled = jax.jit(lambda model, *args: jax.vmap(lambda *row: rows.joint_row(model, *row))(*args))
 
 
 def reported(free, u):

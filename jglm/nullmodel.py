@@ -1,14 +1,11 @@
 """A null model seen by candidate columns: what the score test of adding one of them takes from the fit."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jglm import irls, linalg
+from jglm import irls, joint, linalg
 from jglm.candidates import Block, Fixed, sums
-from jglm.model import Model
+from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
-from jglm.rows import joint_row
 
 CANCELLED = 1e-6  # share of g'Wg left after the null's columns, below which a difference of sums has lost digits
 CHUNK = 1 << 21  # elements of the residuals of such columns that are made at a time
@@ -121,25 +118,13 @@ def _with_parameters(fit, problem):
 
     The information is the expected one where the parameters belong to the mean's map, else the observed one.
     """
-    p, k, n = problem.prepared, problem.width, len(problem.prepared.y)
     model = Model(fit.family.replace(free=fit.free), fit.link, None)
-    lin = problem.lin(flatten_host(fit.params[fit.kept])).reshape(n, k)
-    columns, designs = [lin], [problem.X] * k
-    for name, free in fit.free:
-        u, Z = np.asarray(fit.nuisance[name], float), p.designs.get(name)
-        columns.append(np.broadcast_to(u, (n, len(u))) if Z is None else (Z @ u)[:, None])
-        designs += [np.ones((n, 1))] * free.size if Z is None else [Z]
-    on, like = p.weight > 0, int(np.argmax(p.weight > 0))
-    known = [np.where(on.reshape(-1, *(1,) * (v.ndim - 1)), v, v[like]) for v in (p.y, p.size, np.hstack(columns))]
-    _, score, observed, expected = (np.asarray(v) for v in _joint_rows(model, *known))
+    unknowns = Unknowns(fit.params[fit.kept], fit.nuisance)
+    designs, score, observed, expected = joint.rows_at(problem.with_model(model), unknowns)
     W = expected if fit.family.parametrize_ is not None else observed
-    score, W = -p.weight[:, None] * score, p.weight[:, None, None] * W
     whole = [[Zi.T @ (W[:, i, j, None] * Zj) for j, Zj in enumerate(designs)] for i, Zi in enumerate(designs)]
     R = linalg.triangle_of(np.block(whole))
     if R is None:
         raise ValueError("the joint information of the null's coefficients and family parameters is not positive "
                          "definite; fix the parameters, or fit a null model with fewer columns")  # fmt: skip
-    return score, W, designs, R
-
-
-_joint_rows = jax.jit(lambda model, y, size, v: jax.vmap(lambda *row: joint_row(model, *row))(y, size, jnp.asarray(v)))
+    return -score, W, designs, R

@@ -16,10 +16,10 @@ ORDER = (
     "designs.combined", "designs.lagged", "designs", "rows", "model", "solvers.base", "solvers.newton",
     "solvers.gradient", "solvers.lbfgs", "solvers.proximal", "solvers", "padding", "drivers", "linalg", "stacked",
     "lanes", "lockstep", "batch", "irls", "inference", "diagnostics", "checks", "response", "matrix", "data",
-    "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "pathwise", "sketch",
+    "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "looks", "pathwise", "sketch",
     "joint", "deferred", "estimate", "resolve", "cache", "io", "modelfile", "prediction", "residuals", "predictive",
     "summary", "overview", "results", "familycheck", "api", "candidates", "nullmodel", "scan", "jackknife", "paths",
-    "crossvalidation", "manyinput", "moderation", "manyfits", "many", "plot", "files", "demo", "cli", "__main__",
+    "crossvalidation", "manyinput", "moderation", "manyfits", "many", "files", "demo", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix
