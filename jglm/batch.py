@@ -20,8 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import families, linalg, lockstep
+from jglm import lanes as passes
 from jglm.designs import products
-from jglm.lanes import ROWS, Totals, free_size, lanes_of
+from jglm.lanes import Totals, free_size, is_canonical, lanes_of
 from jglm.model import Model, Unknowns
 from jglm.solvers.base import MESSAGES as ENDS
 from jglm.solvers.base import Status
@@ -95,7 +96,7 @@ def totals_of(model, stack, found, *, chunk=None, host=None):
 
     def one(models):
         with jax.enable_x64(True), np.errstate(all="ignore"):
-            models = models if host else _to_power(models)
+            models = models if host else _filled(models, chunk)
             lanes = _lanes(model, stack, models, None, host)
             look = lanes.totals if host else functools.partial(_totals_compiled, lanes)
             plain = jax.tree.map(np.asarray, look(flat[models]))
@@ -116,7 +117,7 @@ def totals_of(model, stack, found, *, chunk=None, host=None):
 def models_at_once(stack, host):
     """How many models are taken at once: on a CPU so many that they stay in its cache."""
     n, p = stack.shape
-    return max(1, ROWS // n) if host else int(min(max(1, DEVICE // (n * (p + 8))), 1 << 16))
+    return max(1, passes.ROWS // n) if host else int(min(max(1, DEVICE // (n * (p + 8))), 1 << 16))
 
 
 def _in_threads(function, parts, stack, host):
@@ -124,14 +125,17 @@ def _in_threads(function, parts, stack, host):
     return products.in_threads(function, parts, sum(map(len, parts)) * stack.shape[0] if host else 0)
 
 
-def _to_power(v):
-    """An array with copies of its first entry behind, a power of two of them: sizes of which each is compiled."""
-    fill = (1 << (len(v) - 1).bit_length()) - len(v)
-    return np.concatenate([v, np.repeat(v[:1], fill, axis=0)])
+def _filled(v, chunk):
+    """An array with copies of its first entry behind: the chunk or a fourth, a sixteenth … of it, since each size is
+    compiled."""
+    size = 1 << (chunk - 1).bit_length()
+    while size // 4 >= len(v):
+        size //= 4
+    return np.concatenate([v, np.repeat(v[:1], size - len(v), axis=0)])
 
 
-def _lanes(model, stack, models, penalty, host):
-    lanes = lanes_of(model, stack, models, penalty, host)
+def _lanes(model, stack, models, penalty, host, canonical=None):
+    lanes = lanes_of(model, stack, models, penalty, host, canonical)
     return lanes if host else jax.device_put(lanes)
 
 
@@ -143,6 +147,7 @@ class _Run:
         self.model, self.stack, self.tol, self.max_iter, self.host = model, stack, tol, max_iter, host
         self.chunk, self.report, self.done, self.xp = chunk, report, 0, np if host else jnp
         m, (_, p), width = stack.count, stack.shape, model.width()
+        self.canonical = is_canonical(model)
         self.penalty = None if model.penalty is None else _curvature(model, p)
         nan = lambda *shape: np.full((m, *shape), np.nan)
         shape = (p,) if width is None else (p, width)
@@ -157,6 +162,8 @@ class _Run:
             coef = first_coefficients(self.model, self.stack, self.host, self.chunk)
         if coef is None:
             return None
+        if self.stack.used is not None:
+            coef = np.where(self.stack.used.reshape(*coef.shape[:2], *(1,) * (coef.ndim - 2)), coef, 0.0)
         return coef if coef.ndim == 2 else coef.swapaxes(1, 2).reshape(len(coef), -1)
 
     def round(self, models, state, start):
@@ -178,8 +185,8 @@ class _Run:
         """Newton steps for a chunk until most of its models are done; (those that are not, their state)."""
         b = len(models)
         if not self.host:
-            models, state, start = jax.tree.map(_to_power, (models, state, start))
-        lanes = _lanes(self.model, self.stack, models, self.penalty, self.host)
+            models, state, start = jax.tree.map(lambda v: _filled(v, self.chunk), (models, state, start))
+        lanes = _lanes(self.model, self.stack, models, self.penalty, self.host, self.canonical)
         look = lanes.look if self.host else functools.partial(_look_compiled, lanes)
         step = lockstep.advance if self.host else _advance_compiled
         nobs, ours = np.asarray(lanes.nobs), np.arange(len(models)) < b

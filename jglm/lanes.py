@@ -1,5 +1,6 @@
 """One pass over some of many data sets: sums of all models at once, by BLAS on a CPU, else compiled as a whole."""
 
+import threading
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from jglm._record import record
 from jglm.model import Model
 from jglm.padding import bind
 
-ROWS = 16384  # on a CPU, of all models of a chunk: one compiled program serves every number of rows and of models
+ROWS = 32768  # on a CPU, of all models of a chunk: one compiled program serves every number of rows and of models
 EPS = float(np.finfo(float).eps)
 
 
@@ -142,7 +143,7 @@ class Lanes:
             return (w @ self.Z)[:, at]
         X = self.X if self.X.ndim == 3 else self.X[None]
         if self.host and np.all(w >= 0):
-            A = X * np.sqrt(w)[:, :, None]
+            A = np.multiply(X, np.sqrt(w)[:, :, None], out=room("gram", (len(w), *X.shape[1:])))
             return A.swapaxes(1, 2) @ A  # BLAS sees that it is symmetric and does half the work
         return (X * w[:, :, None]).swapaxes(1, 2) @ X
 
@@ -295,11 +296,23 @@ class Lanes:
         return vary(self, used=used, penalty=None if self.penalty is None else self.penalty[:, :keep, :keep])
 
 
+_rooms = threading.local()
+
+
+def room(name, shape):
+    """An array of a thread's own, the same again and again: the first touch of new memory costs more than its use."""
+    size, kept = int(np.prod(shape)), getattr(_rooms, name, None)
+    if kept is None or kept.size < size or kept.size > 4 * size + 1024:
+        kept = np.empty(size)
+        setattr(_rooms, name, kept)
+    return kept[:size].reshape(shape)
+
+
 def vary(lanes, **changes):
     return Lanes(**{**vars(lanes), **changes})
 
 
-def lanes_of(model, stack, models, penalty, host):
+def lanes_of(model, stack, models, penalty, host, canonical=None):
     """Those models (indices) of the stack; `penalty` (P, P) is the Hessian at strength 1, or None."""
     b, n = len(models), stack.shape[0]
     width = model.width() or 1
@@ -313,11 +326,12 @@ def lanes_of(model, stack, models, penalty, host):
     used = None
     if stack.used is not None:
         used = np.concatenate([np.tile(stack.used[models], width), np.ones((b, free_size(model.family)))], axis=1)
+    X = stack.design(models, None if stack.shared or not host else room("design", (b, *stack.shape)))
     own = {k: behind(np, np.repeat(v[models], n), rows) for k, v in stack.params.items()}
     return Lanes(
-        Model(model.family, model.link, None), stack.design(models), stack.products, flat("y"),
+        Model(model.family, model.link, None), X, stack.products, flat("y"),
         np.append(weight, np.zeros(rows - b * n)), np.broadcast_to(offset, (b, n, width)), flat("size"), flat("power"),
-        own, used, penalty, host, is_canonical(model),
+        own, used, penalty, host, is_canonical(model) if canonical is None else canonical,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ class State:
 def begin(xp, trial):
     """The State before anything is known."""
     b, zero = len(trial), xp.zeros_like(trial)
-    one, inf, none = xp.ones(b), xp.full(b, xp.inf), xp.zeros(b, int)
+    one, inf, none = xp.ones(b), xp.full(b, xp.inf), xp.zeros(b, np.int32)
     return State(trial, trial, inf, zero, one, -inf, inf, xp.zeros(b, bool), zero, none, none)
 
 
@@ -47,7 +47,7 @@ def again(state, lanes):
     return State(
         keep(state.point, state.trial), state.point, keep(np.inf, state.value), state.step, keep(1.0, state.length),
         keep(-np.inf, state.slope), keep(np.inf, state.decrement), keep(False, state.near), state.late,
-        keep(int(Status.RUNNING), state.status), state.n_iter,
+        keep(np.int32(Status.RUNNING), state.status), state.n_iter,
     )  # fmt: skip
 
 
@@ -63,13 +63,15 @@ def advance(xp, state, sums, tol, dof=None):
     near = (decrement < 1e-5) | floor
     idle = begun & near & (decrement > 0.9 * state.decrement)
     small = drop <= 1e-4 * (1 + xp.abs(sums.value))
-    # Steps shrink at least as fast as they just did: by the last ratio, the next one is below tol.
-    sure = begun & (state.length == 1) & (decrement < SURE) & (decrement**2 <= 0.1 * tol * state.decrement)
+    # Near the end Newton's steps shrink quadratically: by the last two, the next one is below tol. (Who takes the step
+    # looks at the gradient there.)
+    ratio = decrement / state.decrement
+    sure = begun & (state.length == 1) & (decrement < SURE) & (ratio < 0.05) & (decrement * ratio**2 <= 0.1 * tol)
     done = small & ((decrement <= tol) | sure)
     end = xp.where(done, Status.CONVERGED, xp.where(idle, Status.FLOOR, Status.RUNNING))
     stuck = xp.where(begun, xp.where(state.near, Status.FLOOR, Status.STALLED), Status.INVALID_START)
     fail = xp.where((state.length < 1e-10) | ~begun, stuck, Status.RUNNING)
-    status = xp.where(running, xp.where(taken, end, fail), state.status)
+    status = xp.where(running, xp.where(taken, end, fail), state.status).astype(np.int32)
     keep = lambda new, old: xp.where(taken[:, None] if new.ndim > 1 else taken, new, old)
     point, step = keep(state.trial, state.point), keep(step, state.step)
     length = xp.where(taken, 1.0, xp.where(running, state.length / 2, state.length))
@@ -78,7 +80,7 @@ def advance(xp, state, sums, tol, dof=None):
     return State(
         point + length[:, None] * step, xp.where(last, point + step, point), keep(sums.value, state.value), step,
         length, keep(-drop, state.slope), keep(decrement, state.decrement), keep(near, state.near),
-        xp.where(late, step, state.late), status, state.n_iter + running,
+        xp.where(late, step, state.late), status, state.n_iter + running.astype(np.int32),
     )  # fmt: skip
 
 

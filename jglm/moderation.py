@@ -67,8 +67,8 @@ def towards_trend(fits, model):
 
 
 def fit_trend(mean, alpha):
-    """(a1, a0) of alpha = a1 / mean + a0, by gamma regression on 1 / mean without models that lie far from it, again until
-    it stays; a1 = 0 and a mean where no such line is positive."""
+    """(a1, a0) of alpha = a1 / mean + a0, by gamma regression on 1 / mean without the models far from it, until it
+    stays; a1 = 0 and a mean where no such line is positive."""
     line = np.array([1.0, 0.1])
     X = np.column_stack([1 / mean, np.ones_like(mean)])
     for _ in range(20):

@@ -1,6 +1,7 @@
 """Many data sets as arrays with a leading axis, and what their rows look like, each through a model of its own."""
 
 import functools
+import mmap
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,18 +64,25 @@ class Stack:
     def shared(self):
         return self.X.ndim == 2
 
-    def design(self, models):
-        """X of those models: (n, p) where it is shared, else a copy (b, n, p)."""
+    def design(self, models, room=None):
+        """X of those models: (n, p) where it is shared, else (b, n, p), in `room` (an array (b', n, p) with b' >= b)
+        where that is given."""
         if self.shared:
             return self._whole
-        X = _gather(self.X, models)
+        part = _gather(self.X, models)
+        out = np.empty((len(models), *self.shape)) if room is None else room[: len(models)]
+        out[:, :, int(self.constant) :] = part
+        if self.constant:
+            out[:, :, 0] = 1.0
+        _let_go(self.X)
         if self.check is not None:
-            self.check(X, models)
-        return _with_constant(X, self.constant)
+            self.check(out, models)
+        return out
 
     @functools.cached_property
     def _whole(self):
-        return _with_constant(np.asarray(self.X, np.float64), self.constant)
+        X = np.asarray(self.X, np.float64)
+        return np.concatenate([np.ones((len(X), 1)), X], axis=1) if self.constant else np.ascontiguousarray(X)
 
     @functools.cached_property
     def products(self):
@@ -93,19 +101,20 @@ class Stack:
 
 
 def _gather(X, models):
-    """X[models] as float64; one slice where the models follow one another, which a memory map reads in one go."""
+    """X[models]; one slice where the models follow one another, which a memory map reads in one go."""
     first, last = int(models[0]), int(models[-1]) + 1
-    part = X[first:last] if last - first == len(models) else X[models]
-    return np.array(part, np.float64, order="C")
+    return X[first:last] if last - first == len(models) else X[models]
 
 
-def _with_constant(X, constant):
-    if not constant:
-        return np.ascontiguousarray(X)
-    whole = np.empty((*X.shape[:-1], X.shape[-1] + 1))
-    whole[..., 0] = 1.0
-    whole[..., 1:] = X
-    return whole
+def _let_go(X):
+    """Tell the system that the pages read of a memory map are not needed; they stay in the file and its cache."""
+    while isinstance(X, np.memmap):
+        mapped = getattr(X, "_mmap", None)
+        # Of a copy-on-write map the pages are all that there is of what was written.
+        if mapped is not None and X.mode in ("r", "r+") and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+            return
+        X = X.base
 
 
 # --------------------------------------------------------------------------- rows, each of a model of its own
