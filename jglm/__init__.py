@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from jglm.manyfits import ManyFits
     from jglm.model import Data, Model, Unknowns
     from jglm.paths import CoefficientPath, path
+    from jglm.resampled import Bootstrap
+    from jglm.resampling import bootstrap
     from jglm.results import Fit
     from jglm.scan import ScoreScan, score_scan
     from jglm.solvers import Status
@@ -37,13 +39,14 @@ _PUBLIC = {
     "path": "paths", "CoefficientPath": "paths",
     "cross_validate": "crossvalidation", "CrossValidation": "crossvalidation",
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
-    "influence": "jackknife",
+    "influence": "jackknife", "bootstrap": "resampling", "Bootstrap": "resampled",
     "fit_many": "many", "ManyFits": "manyfits",
     "families": None, "links": None, "penalties": None, "solvers": None,
 }  # fmt: skip
 __all__ = [
-    "CoefficientPath", "CrossValidation", "Data", "Dense", "Family", "Fit", "Link", "ManyFits", "Model", "ScoreScan", "Solution", "Status", "Unknowns", "check_family",
-    "cross_validate", "families", "fit", "fit_many", "glm", "influence", "links", "load", "path", "penalties", "score_scan", "solve", "solvers",
+    "Bootstrap", "CoefficientPath", "CrossValidation", "Data", "Dense", "Family", "Fit", "Link", "ManyFits", "Model",
+    "ScoreScan", "Solution", "Status", "Unknowns", "bootstrap", "check_family", "cross_validate", "families", "fit",
+    "fit_many", "glm", "influence", "links", "load", "path", "penalties", "score_scan", "solve", "solvers",
 ]  # fmt: skip
 
 

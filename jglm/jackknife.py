@@ -8,7 +8,6 @@ from jglm import joint, linalg
 from jglm.drivers import whole_penalty
 from jglm.model import Model, Unknowns, flatten, unflatten
 from jglm.problem import Problem, flatten_host
-from jglm.results import Fit
 
 
 def influence(fit):
@@ -30,7 +29,7 @@ def influence(fit):
     Returns float64, 0 in rows of weight 0, NaN in aliased columns. Raises ValueError for a fit without its data, one
     that did not converge, and one whose Hessian is singular.
     """
-    if not isinstance(fit, Fit):
+    if not hasattr(fit, "_prepared"):
         raise TypeError(f"fit is a {type(fit).__name__}; it must be a Fit of jglm")
     if not fit.converged:
         raise ValueError(f"the fit did not converge ({fit.status.message}), and only an optimum has these derivatives; "

@@ -22,6 +22,7 @@ from jglm import (
     residuals,
 )
 from jglm.model import Model
+from jglm.resampled import Resampled
 from jglm.solvers import Status
 
 COVARIANCES = (None, "model", "joint")
@@ -30,7 +31,7 @@ LARGEST = 20_000  # coefficients of which a covariance is made
 
 
 @dataclass(repr=False)
-class Fit:
+class Fit(Resampled):
     """A fitted generalized linear model.
 
     Coefficients and their statistics are NumPy float64 of shape (p,), or (p, k) for a family with k columns of lin;
@@ -214,14 +215,12 @@ class Fit:
     # ------------------------------------------------------------------ inference
     def _data(self, what):
         if self._prepared is None:
-            raise ValueError(
-                f"{what} needs the data of the fit, which this fit no longer has (it was detached or loaded)"
-            )
+            raise ValueError(f"{what} needs the data of the fit, which it no longer has (it was detached or loaded)")
         return self._prepared
 
     def _unscaled_covariance(self):
         if not self._smooth:
-            raise ValueError("with a penalty that has kinks or bounds estimates are not normal, so there are no standard "
+            raise ValueError("with a penalty that has kinks or bounds estimates are not normal: there are no standard "
                              "errors; use jglm.bootstrap, or fit the chosen columns without it")  # fmt: skip
         if self.covariance is None:
             raise ValueError("the model was fitted with covariance=None; use fit.with_covariance('model')")

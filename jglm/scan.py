@@ -1,7 +1,6 @@
 """Score scans: the score test of adding a column to a null model, for very many columns in one pass over them."""
 
 import dataclasses
-import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from jglm import api, checks, inference
 from jglm.candidates import blocks_of
 from jglm.designs import Dense
 from jglm.nullmodel import Null
+from jglm.progress import Counted
 from jglm.results import Fit
 
 MISSING = ("refuse", "mean")
@@ -127,11 +127,11 @@ def score_scan(G, null=None, *, X=None, y=None, names=None, missing="refuse", re
         blocks, total = blocks_of(G, len(scan.rows.on))
         if names is not None and total not in (None, len(names)):
             raise ValueError(f"names has {len(names)} entries, G has {total} columns")
-        bar = _Bar(total, progress)
+        bar = Counted(total, {None: 1.0, True: 0.0}.get(progress, float("inf")), "column")
         try:
             for block in blocks:
                 scan.add(block)
-                bar.update(block.width)
+                bar.advance(block.width)
         finally:
             bar.close()
         return scan.result(None if names is None else [str(v) for v in names])
@@ -244,24 +244,3 @@ def _full_fit(null, g):
     if not fit.converged or fit.separated:
         return None
     return np.stack([np.atleast_1d(v[-1]) for v in (fit.params, fit.bse, fit.pvalues)])
-
-
-class _Bar:
-    """A bar of columns with the time left, shown once a second has gone."""
-
-    def __init__(self, total, progress):
-        self.total, self.done, self.bar, self.began = total, 0, None, time.monotonic()
-        self.patience = float("inf") if progress is False else 0.0 if progress else 1.0
-
-    def update(self, count):
-        self.done += count
-        if self.bar is None and time.monotonic() - self.began >= self.patience and self.done != self.total:
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=self.total, desc="jglm", unit="column", initial=self.done - count, leave=False)
-        if self.bar is not None:
-            self.bar.update(self.done - self.bar.n)
-
-    def close(self):
-        if self.bar is not None:
-            self.bar.close()

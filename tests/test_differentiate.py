@@ -203,7 +203,7 @@ def test_influence_is_nearly_what_deleting_a_row_does():
     X, w = rng.normal(size=(n, 2)), rng.uniform(0.5, 2.0, n)
     y = rng.poisson(np.exp(0.3 + X @ [0.4, -0.3])).astype(float)
     fit = jglm.fit(X, y, family="poisson", weights=w)
-    found = jglm.influence(fit)
+    found = fit.influence()
     for i in (0, 17, 255):
         rest = np.arange(n) != i
         without = jglm.fit(X[rest], y[rest], family="poisson", weights=w[rest]).params

@@ -18,8 +18,9 @@ ORDER = (
     "lanes", "lockstep", "batch", "irls", "inference", "diagnostics", "checks", "response", "matrix", "data",
     "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "looks", "pathwise", "sketch",
     "joint", "deferred", "estimate", "resolve", "cache", "io", "modelfile", "prediction", "residuals", "predictive",
-    "summary", "overview", "results", "familycheck", "api", "candidates", "nullmodel", "scan", "jackknife", "paths",
-    "crossvalidation", "manyinput", "moderation", "manyfits", "many", "files", "demo", "cli", "__main__",
+    "draws", "jackknife", "reweighted", "resampled", "summary", "overview", "results", "familycheck", "api",
+    "candidates", "nullmodel", "scan", "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation",
+    "manyfits", "many", "files", "demo", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix
