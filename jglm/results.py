@@ -215,7 +215,7 @@ class Fit(Resampled):
     # ------------------------------------------------------------------ inference
     def _data(self, what):
         if self._prepared is None:
-            raise ValueError(f"{what} needs the data of the fit, which it no longer has (it was detached or loaded)")
+            raise ValueError(f"{what} needs the data of the fit, which this fit no longer has (detached or loaded)")
         return self._prepared
 
     def _unscaled_covariance(self):
