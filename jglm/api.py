@@ -57,7 +57,7 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
     array([-0.085,  0.911])
     """
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
-                 intercept=intercept, names=names, precision=precision)  # fmt: skip
+                 intercept=intercept, names=names, precision=precision, formula=False)  # fmt: skip
     options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress)
     return _fit(X, y, family, link, penalty, covariance, dispersion, given, options)
 
@@ -72,12 +72,14 @@ def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
         return finish(prepared, family, link, penalty, options, covariance=covariance, dispersion=dispersion, **kept)
 
 
-def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None, **given):
-    """(Prepared, family, link, what a Fit keeps besides) of arrays, or of a formula X and a data frame y."""
+def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None, formula=None,
+           **given):  # fmt: skip
+    """(Prepared, family, link, what a Fit keeps besides) of arrays, or of a formula X and a data frame y:
+    as `formula` says, or as X is a text or not."""
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
     family = resolve.family(family)
     link = resolve.link(family, link, penalty)
-    if not isinstance(X, str):
+    if not (isinstance(X, str) if formula is None else formula):
         prepared, family = arrays.prepare(
             X, y, family, link, weight_kind=weight_kind, intercept=intercept, names=names, **given
         )
@@ -159,7 +161,7 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
     if intercept is not None:
         raise ValueError("a formula says itself whether there is an intercept: write 'y ~ x - 1' for none")
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
-                 precision=precision, functions=functions)  # fmt: skip
+                 precision=precision, functions=functions, formula=True)  # fmt: skip
     options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress)
     return _fit(formula, data, family, link, penalty, covariance, dispersion, given, options)
 

@@ -99,9 +99,13 @@ def root_of(curvature):
 
 
 def solve_triangle(R, b):
-    """R^-1 b; NaN where R is singular."""
+    """R^-1 b; where R is singular to rounding (a constant more on every class) the shortest solution in units of its
+    columns, NaN where a column is 0."""
+    size = np.linalg.norm(R, axis=0)
     if np.any(np.diagonal(R) == 0) or R.shape[0] < R.shape[1]:
         return np.full(R.shape[1], np.nan)
+    if np.any(np.abs(np.diagonal(R)) < 1e-13 * size):
+        return np.linalg.lstsq(R / size, b, rcond=1e-12)[0] / size
     # LU of a triangular matrix is itself, so this is back substitution.
     return np.linalg.solve(R, b)
 

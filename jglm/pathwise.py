@@ -13,23 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jglm import rows
 from jglm.drivers import solve
-from jglm.iterate import by_proximal, constant_start, has_intercept
+from jglm.iterate import by_irls, by_proximal, by_solver, constant_start
+from jglm.looks import Looks
 from jglm.model import Model, Unknowns
-from jglm.padding import pad
-from jglm.problem import Problem, flatten_host
-from jglm.rows import mask
-from jglm.solvers import ProximalNewton, Status
-from jglm.solvers.proximal import minimize
+from jglm.problem import Problem
+from jglm.solvers import Newton, ProximalNewton, Status
+from jglm.solvers.proximal import minimize, steadied
 
 SMALL = 4e7  # multiplications of a Hessian, below which all strengths are one traced sequence
 FIRST, LEAST, MOST = 40, 4000, 160  # rows of the sample per column, at least; rows of the Hessians' per column
-ELEMENTS = 1 << 24  # of lin that are made at a time
-PIECE = 1 << 19  # of lin that go through the rows' functions at a time
 EVERY = 5  # of the strengths, those that are found first
 PASSES = 30  # over all rows
 WIDE = 400  # coefficients, beyond which no matrix is kept for every strength
+ABOVE = 1e-9  # by which the first strength is above the least that leaves nothing: rounding is to leave nothing too
 SEED = 0
 
 
@@ -263,110 +260,13 @@ def _targets(model, strengths, flat, grad, hess, phi):
         here = Unknowns(coef, {})
         terms = own.terms(here)
         slope = own.penalized(0.0, grad, here)[1]
-        curved = hess + own.curvature(here)
+        curved = steadied(hess + own.curvature(here))
         target = minimize(curved, curved @ flat - slope, terms, flat, 1e-8)
         move = target - flat
         return target, jnp.sqrt(jnp.maximum(move @ curved @ move, 0.0) / phi)
 
     parts = strengths, flat, grad, hess, phi
     return lax.map(one, parts) if jax.default_backend() == "cpu" else jax.vmap(lambda *p: one(p))(*parts)
-
-
-class Looks:
-    """Passes over all rows at many coefficients at once: (S, P) -> gradients (S, P) of the loss, NaN outside of the
-    domain, and dispersions (S,). Losses, which cost more than gradients, are asked for apart.
-
-    With folds (n,), each of the coefficients leaves the rows of one out of its sums.
-    """
-
-    def __init__(self, problem, fold=None):
-        self.problem, p = problem, problem.prepared
-        self.fold = np.full(len(p.y), -2) if fold is None else np.asarray(fold)
-        self.scores_at = problem.bound(_many_scores)
-
-    def __call__(self, flat, left_out):
-        return self._passed(flat, left_out, self._sums)
-
-    def losses(self, flat):
-        """The losses (S,) of all rows."""
-        return self._passed(flat, np.full(len(flat), -1), self._losses)[0]
-
-    def _passed(self, flat, left_out, function):
-        n, width, found = len(self.fold), self.problem.width, []
-        most = max(1, ELEMENTS // (n * width))
-        for i in range(0, len(flat), most):
-            own = flat[i : i + most]
-            count = len(own)
-            size = min(most, 1 << (count - 1).bit_length())  # few sizes, so that few programs are compiled
-            own = np.concatenate([own, np.repeat(own[:1], size - count, axis=0)])
-            out = np.concatenate([left_out[i : i + most], np.repeat(left_out[i : i + 1], size - count)])
-            found.append([v[:count] for v in function(own, out)])
-        return [np.concatenate(v) for v in zip(*found, strict=True)]
-
-    def _lin(self, flat):
-        """X coef of all, (n, S) or (n, S, k)."""
-        S, width = len(flat), self.problem.width
-        if self.problem.model.width() is None:
-            return self.problem.hosted.times(np.ascontiguousarray(flat.T))
-        both = flat.reshape(S, width, -1).transpose(2, 0, 1).reshape(-1, S * width)
-        return self.problem.hosted.times(np.ascontiguousarray(both)).reshape(-1, S, width)
-
-    def _pieces(self, lin):
-        p, size = self.problem.prepared, max(256, PIECE // int(np.prod(lin.shape[1:])))
-        for i in range(0, len(lin), size):
-            at = slice(i, i + size)
-            fill = lambda v: pad(v, 0, size)
-            weight = np.append(p.weight[at], np.zeros(size - len(lin[at])))
-            yield at, fill(p.y[at]), fill(lin[at]), weight, fill(p.offset[at]), fill(self.fold[at])
-
-    def _sums(self, flat, left_out):
-        lin, parts = self._lin(flat), []
-        for at, *given in self._pieces(lin):
-            *sums, score = self.scores_at(*given, left_out)
-            lin[at] = np.asarray(score)[: len(lin[at])]
-            parts.append(sums)
-        chi2, count = (np.sum([np.asarray(v) for v in part], axis=0) for part in zip(*parts, strict=True))
-        S, width = len(flat), self.problem.width
-        grad = self.problem.hosted.rtimes(lin.reshape(len(lin), -1))
-        grad = np.moveaxis(grad.reshape(-1, S, width), 0, 2).reshape(S, -1)
-        free = np.maximum(count - np.count_nonzero(flat, axis=1), 1.0)
-        phi = chi2 / free if self.problem.model.family.dispersion == "estimated" else np.ones(S)
-        return grad, np.maximum(phi, np.finfo(float).tiny)
-
-    def _losses(self, flat, _):
-        lin, losses_at = self._lin(flat), self.problem.bound(_many_losses)
-        return [np.sum([np.asarray(losses_at(*given[:4])) for _, *given in self._pieces(lin)], axis=0)]
-
-
-def _many_scores(model, y, own, weight, offset, fold, left_out):
-    """(Pearson's chi2 (S,), rows that count (S,), weighted scores) at X coef = own (n, S) or (n, S, k)."""
-    w, t, lin = _seen(model, y, own, weight[:, None] * (fold[:, None] != left_out[None, :]), offset)
-    score = _each(jax.grad(lambda v, t: rows.row(model, t, v, False)))(lin, t)
-    inside = jax.vmap(lambda v: rows.in_domain(model, v), 1, 1)(lin)
-    w = jnp.where(jnp.all(inside, axis=0), w, jnp.nan)
-    chi2 = jnp.zeros(own.shape[1], w.dtype)
-    if model.family.dispersion == "estimated" and lin.ndim == 2:
-        chi2 = jnp.sum(w * _each(lambda v, t: rows.pearson(model, t, v))(lin, t), axis=0)
-    return chi2, jnp.sum(w > 0, axis=0), w.reshape(w.shape + (1,) * (lin.ndim - 2)) * score
-
-
-def _many_losses(model, y, own, weight, offset):
-    """Losses (S,) at X coef = own (n, S) or (n, S, k)."""
-    w, t, lin = _seen(model, y, own, jnp.broadcast_to(weight[:, None], own.shape[:2]), offset)
-    return jnp.sum(w * _each(lambda v, t: rows.row(model, t, v, False))(lin, t), axis=0)
-
-
-def _each(function):
-    """A function of (lin, T(y)) of one row over lin (n, S) or (n, S, k), in that order, and T(y) (n,) or (n, k)."""
-    return jax.vmap(jax.vmap(function, in_axes=(0, None)))
-
-
-def _seen(model, y, own, weight, offset):
-    """(weight (n, S), T(y), lin) of rows at X coef = own, with values that do no harm where the weight is 0."""
-    w = jnp.where(weight > 0, weight, 0.0)
-    t = mask(jnp.any(w > 0, axis=1), rows.statistics(model, y), 1.0)
-    on = (w > 0).reshape(w.shape + (1,) * (own.ndim - 2))
-    return w, t, jnp.where(on, own + jnp.expand_dims(offset, 1), rows.safe_lin(model, own.dtype))
 
 
 # --------------------------------------------------------------------------- the grid
@@ -377,19 +277,28 @@ def strength_grid(problem, count, ratio):
     highest = strength_max(problem, slope)
     if not highest > 0:
         raise ValueError("no column has any effect on the fit of the unpenalized ones; there is no path to follow")
-    return highest * np.geomspace(1.0, ratio, count)
+    return highest * (1 + ABOVE) * np.geomspace(1.0, ratio, count)
 
 
 def null_point(problem):
-    """Flat coefficients of the fit of the unpenalized columns alone."""
-    start = constant_start(problem)
-    l1 = np.asarray(problem.model.terms(Unknowns(jnp.asarray(start), {})).l1)
-    penalized = (l1 > 0).reshape(problem.width, -1).any(axis=0)
-    alone = np.flatnonzero(~penalized)
-    if len(alone) <= int(has_intercept(problem)):
-        return flatten_host(start)
-    huge = problem.with_model(at_strength(problem.model, 1e30))
-    return by_proximal(huge, start, 1e-8, 100, False).flat
+    """Flat coefficients of the fit of the unpenalized columns alone, zeros elsewhere."""
+    p, width = problem.design.shape[1], problem.width
+    shape = Unknowns(jnp.zeros(p if problem.model.width() is None else (p, width)), {})
+    terms = at_strength(problem.model, 1.0).terms(shape)
+    held = np.asarray(terms.l1) > 0
+    if terms.members is not None:
+        held = np.append(held, False)
+        held[np.asarray(terms.members)[np.asarray(terms.strength) > 0]] = True
+        held = held[:-1]
+    alone = ~held.reshape(width, p).any(axis=0)
+    flat = np.zeros((width, p))
+    if alone.any():
+        null = problem.as_design(problem.design.columns(alone))
+        found = by_irls(null, None, 1e-9, 50)
+        if found is None or not found.status.converged:
+            found = by_solver(null, Newton(1e-9, 100), None, False)
+        flat[:, alone] = found.flat.reshape(width, -1)
+    return flat.ravel()
 
 
 def strength_max(problem, slope):

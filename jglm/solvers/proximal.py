@@ -120,7 +120,9 @@ def _newton(hess, push, terms, x, q):
     both = free[:, None] & free[None, :]
     d = jnp.diagonal(bend)
     s = jnp.where(free & (d > 0), lax.rsqrt(jnp.where(d > 0, d, 1.0)), 1.0)
-    jitter = 4 * x.shape[0] * jnp.finfo(x.dtype).eps
+    # Far above rounding: along a direction without curvature (a constant added to all classes) rounding must lead
+    # nowhere, and elsewhere the next step mends what this costs.
+    jitter = jnp.finfo(x.dtype).eps ** (2 / 3)
     unit = jnp.where(both, s[:, None] * bend * s[None, :], 0.0) + jnp.diag(jnp.where(free & (d > 0), jitter, 1.0))
     factor = jax.scipy.linalg.cho_factor(unit, lower=True)
     step = jnp.where(free, -s * jax.scipy.linalg.cho_solve(factor, jnp.where(free, s * slope, 0.0)), 0.0)
@@ -145,6 +147,12 @@ def _past_kinks(terms, x, to):
     dots = jnp.sum(jnp.append(x * to, 0.0)[terms.members], axis=1)
     turned = jnp.zeros(x.shape[0] + 1, bool).at[terms.members].max((dots <= 0)[:, None] & (terms.strength > 0)[:, None])
     return jnp.where(turned[:-1], 0.0, to)
+
+
+def steadied(hess):
+    """The Hessian with a little more on its diagonal: a step along a direction without curvature (a constant added to
+    all classes) is then 0 and not what rounding makes of it. Where a fit ends does not change."""
+    return hess + 1e-9 * jnp.diag(jnp.diagonal(hess))
 
 
 # --------------------------------------------------------------------------- the solver
@@ -195,7 +203,7 @@ class ProximalNewton:
         smooth, grad = model.penalized(info.value, info.grad, trial)
         value = smooth + terms.value(flat)
         extra = model.curvature(trial)
-        hess = info.hess if extra is None else info.hess + extra
+        hess = steadied(info.hess if extra is None else info.hess + extra)
         target = minimize(hess, hess @ flat - grad, terms, flat)
         step = target - flat
         bent = hess @ step
