@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln, i0e
 
-from jglm._special import LOG_2PI, log1mexp, stirling_error
+from jglm._special import LOG_2PI, log1mexp, log_gamma, stirling_error
 
 
 # --------------------------------------------------------------------------- log-partitions
@@ -87,7 +87,7 @@ def negative_binomial_saturated(y, phi, r):
 
 
 def negative_binomial_base(y, phi, r):
-    return gammaln(y + r) - gammaln(r) - gammaln(y + 1)
+    return log_gamma(y + r) - log_gamma(r) - gammaln(y + 1)
 
 
 def gamma_saturated(y, phi):

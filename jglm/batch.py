@@ -38,7 +38,7 @@ CONVERGED = (Status.CONVERGED, Status.FLOOR, AT_LIMIT)
 LEFT = 0.25  # the share of a chunk's models that wait for the next round
 FEW = 64  # models that are seen through to their end even where most are done
 DEVICE = 1 << 27  # numbers of the X of a chunk on an accelerator
-GRID = 9  # values of a free parameter tried to begin at
+GRID = 5  # values of a free parameter tried to begin at
 EDGE = 13.0  # on the free scale of a parameter: exp(13) = 4e5, where a family has become its own limit
 REACH = 1e-2  # of a row's lin by a late step: more tells of separation (see `diagnostics.recession`)
 INFLATED = 1e7  # of a variance by the other columns: from here on the rank is looked at

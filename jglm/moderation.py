@@ -18,6 +18,7 @@ from jglm.model import Model
 
 LEAST = 1e-8  # a dispersion: below it the counts are Poisson's
 LEAST_VARIANCE = 0.25  # of the prior of log alpha
+NEAR = 1e-5  # of log alpha: a Newton step of this size is the last one
 OUTLYING = 2.0  # standard deviations of log alpha above the trend, from where on a model keeps its own
 
 
@@ -131,21 +132,21 @@ def _search(model, y, w, size, lin, u, center, variance):
             return jnp.sum(jnp.where(w > 0, w * each, 0.0)) + (u - center) ** 2 / (2 * variance)
 
         slope = jax.grad(loss)
-        both = lambda u: (loss(u), slope(u), jax.grad(slope)(u))
+        seen = lambda u: (loss(u), slope(u), jax.grad(slope)(u))
+        toward = lambda g, h: jnp.clip(-g / jnp.where(h > 0, h, jnp.abs(g)), -2.0, 2.0)
 
         def body(carry):
-            u, (value, g, h), trial, step, i = carry
-            seen = both(trial)
-            better = seen[0] <= value + 1e-12 * jnp.abs(value)
-            here = jax.tree.map(lambda a, b: jnp.where(better, a, b), (trial, *seen), (u, value, g, h))
-            newton = jnp.clip(-here[2] / jnp.where(here[3] > 0, here[3], jnp.abs(here[2])), -2.0, 2.0)
-            step = jnp.where(better, newton, step / 2)
-            return here[0], here[1:], here[0] + step, step, i + 1
+            here, at, step, i = carry
+            trial = here + step
+            there = seen(trial)
+            better = there[0] <= at[0] + 1e-10 * jnp.abs(at[0])
+            at = jax.tree.map(lambda a, b: jnp.where(better, a, b), there, at)
+            return jnp.where(better, trial, here), at, jnp.where(better, toward(*at[1:]), step / 2), i + 1
 
-        going = lambda c: (jnp.abs(c[3]) > 1e-10) & (c[4] < 60)
-        first = both(u)
-        step = jnp.clip(-first[1] / jnp.where(first[2] > 0, first[2], jnp.abs(first[1])), -2.0, 2.0)
-        return jax.lax.while_loop(going, body, (u, first, u + step, step, 0))[0]
+        at = seen(u)
+        going = lambda carry: (jnp.abs(carry[2]) > NEAR) & (carry[3] < 60)
+        end = jax.lax.while_loop(going, body, (u, at, toward(*at[1:]), 0))
+        return end[0] + jnp.where(jnp.abs(end[2]) <= NEAR, end[2], 0.0)
 
     return jax.vmap(one)(y, w, size, lin, u, center)
 
