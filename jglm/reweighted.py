@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import batch, rows
-from jglm.designs import products
+from jglm.designs import place, products
 from jglm.drivers import _solve
 from jglm.lanes import lanes_of
 from jglm.model import Data, Model, Unknowns
@@ -17,7 +17,7 @@ from jglm.problem import Problem, flatten_host
 from jglm.solvers import Newton, ProximalNewton, Status
 from jglm.stacked import Stack
 
-NUMBERS = 1 << 18  # of resamples times rows that are taken at a time: a few megabytes, which stay in cache
+NUMBERS = 1 << 19  # of resamples times rows that are taken at a time: a few megabytes, which stay in cache
 WAITING = 1 << 24  # that wait, for one call of `batch`
 PASSES = 12  # with one Hessian; what is not at its optimum then is left to `batch`
 LARGEST = 1 << 26  # numbers of the products of the columns
@@ -75,7 +75,7 @@ class Reweighted:
 
     def _one_step(self, factors):
         if self.quick is not None:
-            grad, inverse = self.quick.first(np.asarray(factors, float))
+            grad, inverse = self.quick.first(factors)
         else:
             lanes = lanes_of(self.problem.model, self._stack(factors), np.arange(len(factors)), self._penalty, True)
             sums = lanes.look(np.broadcast_to(self.flat, (len(factors), len(self.flat))))
@@ -132,9 +132,10 @@ def _solve_compiled(model, data, solver, start, factor):
 
 
 class _Quick:
-    """Scalar families on a CPU: the first Newton step of every resample is two matrix products with what all share, the
-    next one has a Hessian of its own, which the others keep. Only then are there functions of rows, and of the score
-    alone, so that a resample costs a fraction of a fit; one that is not at its optimum soon is left to others."""
+    """Scalar families on a CPU: the first Newton step of every resample is one matrix product with what all share, the
+    next one has a Hessian of its own, which the others keep. So a resample costs a fraction of a fit; one that is not
+    at its optimum soon is left to others. Products are XLA's: BLAS threads wait for one another actively, and in
+    several threads of ours, or beside other programs, they took thirty times as long."""
 
     def __init__(self, of):
         self.of, problem = of, of.problem
@@ -147,24 +148,25 @@ class _Quick:
         view = problem.derivatives(problem.lin(of.flat))
         bend = np.where(view.observed > 0, view.observed, view.expected)
         # What a resample's own weights are to be multiplied with.
-        self.gradients = (p.weight * view.score)[:, None] * self.X
-        self.hessians = (p.weight * bend)[:, None] * self.Z
+        self.first_sums = place(
+            np.hstack([(p.weight * view.score)[:, None] * self.X, (p.weight * bend)[:, None] * self.Z])
+        )
+        self.rows = place((self.X, self.Z, p.y, p.weight, p.offset))
         self.push = np.zeros((len(of.flat),) * 2) if of._penalty is None else of._penalty
 
     def first(self, factors):
         """The gradients and the inverse Hessians at the fit itself."""
-        hess = (factors @ self.hessians)[:, self.at] + self.push
-        return factors @ self.gradients + self.push @ self.of.flat, inverses(hess)
+        sums, P = np.asarray(_times_compiled(factors, self.first_sums)), len(self.push)
+        return sums[:, :P] + self.push @ self.of.flat, inverses(sums[:, P:][:, self.at] + self.push)
 
     def fits(self, factors):
-        of, p = self.of, self.of.prepared
-        count = len(factors)
+        of, count = self.of, len(factors)
         factors = np.concatenate([factors, np.repeat(factors[:1], (1 << (count - 1).bit_length()) - count, axis=0)])
         b = len(factors)
         flat = np.broadcast_to(of.flat, (b, len(of.flat)))
-        grad, inverse = self.first(factors.astype(np.float64))
+        grad, inverse = self.first(factors)
         status, before = np.full(b, int(Status.RUNNING)), np.full(b, np.inf)
-        rows_at = [of.problem.bound(_rows_at, bends) for bends in (True, False)]
+        sums_at = [of.problem.bound(_sums_at, bends) for bends in (True, False)]
         with np.errstate(all="ignore"):
             for i in range(PASSES):
                 step = -(inverse @ grad[:, :, None])[:, :, 0]
@@ -178,18 +180,21 @@ class _Quick:
                 lost = ~np.isfinite(flat).all(axis=1) & (status == Status.RUNNING)
                 if np.all((status != Status.RUNNING) | lost):
                     break
-                lin = flat @ self.X.T + p.offset
-                score, *bend = map(np.asarray, rows_at[i > 0](p.y, p.weight, lin, factors))
-                grad = score @ self.X + flat @ self.push
+                grad, *hess = map(np.asarray, sums_at[i > 0](*self.rows, flat, factors))
+                grad = grad + flat @ self.push
                 if i == 0:
-                    inverse = inverses((bend[0] @ self.Z)[:, self.at] + self.push)
+                    inverse = inverses(hess[0][:, self.at] + self.push)
         status = np.where(np.isfinite(flat).all(axis=1), status, int(Status.RUNNING))
         return Found(flat[:count], status[:count])
 
 
-def _rows_at(model, y, weight, lin, factors, bends):
-    """(scores, curvatures or None) of lin (b, n), times the weights; NaN where the likelihood is 0."""
+_times_compiled = jax.jit(lambda factors, v: factors.astype(v.dtype) @ v)
+
+
+def _sums_at(model, X, Z, y, weight, offset, flat, factors, bends):
+    """[gradients (b, P), Hessians as their upper triangles] at flat (b, P); NaN where the likelihood is 0."""
     on = weight > 0
+    lin = flat @ X.T + offset[None, :]
     t, weight = rows.mask(on, rows.statistics(model, y), 1.0), jnp.where(on, weight, 0.0)
 
     def one(lin, factor):
@@ -203,7 +208,7 @@ def _rows_at(model, y, weight, lin, factors, bends):
             found = (score,)
         return [jnp.where(w > 0, w * jnp.where(inside & jnp.isfinite(loss), v, jnp.nan), 0.0) for v in found]
 
-    return jax.vmap(one)(lin, factors)
+    return [v @ V for v, V in zip(jax.vmap(one)(lin, factors), (X, Z), strict=False)]
 
 
 def inverses(H):

@@ -253,3 +253,22 @@ def test_problems_without_their_data_are_skipped(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
     assert run.data_folder([catalogue.ENTRIES["claims_severity"]], None) is None
     assert "its problems are skipped" in capsys.readouterr().out
+
+
+def test_many_uses_agree_with_the_loops(tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("statsmodels")
+    from benchmarks import many_uses
+
+    uses = many_uses.main(["--shrink", "100", "--repeat", "1", "--threads", "1", "--out", str(tmp_path)])
+    assert [u.error for u in uses] == [None] * 6
+    by = {(u.problem, u.library): u for u in uses}
+    for problem, other in (("bootstrap", "statsmodels"), ("scan", "numpy"), ("scan", "statsmodels")):
+        assert many_uses.difference(by[problem, "jglm"], by[problem, other]) < 1e-7
+    assert 1e-7 < many_uses.difference(by["bootstrap", "jglm"], by["bootstrap", "jglm_one_step"]) < 1
+    assert by["scan", "statsmodels"].timed == 50 < by["scan", "statsmodels"].count
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["many_uses.jsonl", "many_uses.md", "many_uses.png"]
+    written = (tmp_path / "many_uses.md").read_text()
+    assert "50 of 1,000, scaled" in written
+    assert "target 50" in written
+    assert str(ROOT) not in written
