@@ -138,25 +138,26 @@ class _Quick:
     several threads of ours, or beside other programs, they took thirty times as long."""
 
     def __init__(self, of):
-        self.of, problem = of, of.problem
-        p = of.prepared
-        self.X = np.ascontiguousarray(problem.X)
-        i, j = np.triu_indices(self.X.shape[1])
-        self.Z = self.X[:, i] * self.X[:, j]
-        self.at = np.zeros((self.X.shape[1],) * 2, int)
+        self.of, problem, p = of, of.problem, of.prepared
+        X = np.ascontiguousarray(problem.X)
+        i, j = np.triu_indices(X.shape[1])
+        Z = X[:, i] * X[:, j]
+        self.at = np.zeros((X.shape[1],) * 2, int)
         self.at[i, j] = self.at[j, i] = np.arange(len(i))
         view = problem.derivatives(problem.lin(of.flat))
         bend = np.where(view.observed > 0, view.observed, view.expected)
         # What a resample's own weights are to be multiplied with.
-        self.first_sums = place(
-            np.hstack([(p.weight * view.score)[:, None] * self.X, (p.weight * bend)[:, None] * self.Z])
-        )
-        self.rows = place((self.X, self.Z, p.y, p.weight, p.offset))
+        self.shared = np.hstack([(p.weight * view.score)[:, None] * X, (p.weight * bend)[:, None] * Z])
+        # Gradients decide where the steps end; on the way there single precision is enough.
+        with np.errstate(over="ignore", under="ignore"):
+            self.rough = place(self.shared.astype(np.float32))
+            self.rows = place((X, Z.astype(np.float32), p.y, p.weight, p.offset))
         self.push = np.zeros((len(of.flat),) * 2) if of._penalty is None else of._penalty
 
-    def first(self, factors):
+    def first(self, factors, rough=False):
         """The gradients and the inverse Hessians at the fit itself."""
-        sums, P = np.asarray(_times_compiled(factors, self.first_sums)), len(self.push)
+        sums = np.asarray(_times_compiled(factors, self.rough if rough else self.shared), np.float64)
+        P = len(self.push)
         return sums[:, :P] + self.push @ self.of.flat, inverses(sums[:, P:][:, self.at] + self.push)
 
     def fits(self, factors):
@@ -164,7 +165,7 @@ class _Quick:
         factors = np.concatenate([factors, np.repeat(factors[:1], (1 << (count - 1).bit_length()) - count, axis=0)])
         b = len(factors)
         flat = np.broadcast_to(of.flat, (b, len(of.flat)))
-        grad, inverse = self.first(factors)
+        grad, inverse = self.first(factors, True)
         status, before = np.full(b, int(Status.RUNNING)), np.full(b, np.inf)
         sums_at = [of.problem.bound(_sums_at, bends) for bends in (True, False)]
         with np.errstate(all="ignore"):
@@ -208,7 +209,7 @@ def _sums_at(model, X, Z, y, weight, offset, flat, factors, bends):
             found = (score,)
         return [jnp.where(w > 0, w * jnp.where(inside & jnp.isfinite(loss), v, jnp.nan), 0.0) for v in found]
 
-    return [v @ V for v, V in zip(jax.vmap(one)(lin, factors), (X, Z), strict=False)]
+    return [v.astype(V.dtype) @ V for v, V in zip(jax.vmap(one)(lin, factors), (X, Z), strict=False)]
 
 
 def inverses(H):
