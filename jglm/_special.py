@@ -20,7 +20,7 @@ def _complex(x):
 
 @jax.custom_jvp
 def log_gamma(x):
-    """log Gamma(x) for x > 0. JAX's second derivative of it is a sum of powers that takes ten times as long."""
+    """log Gamma(x) for real x > 0. JAX's second derivative of it is a sum of powers that takes ten times as long."""
     return gammaln(x)
 
 
@@ -38,7 +38,9 @@ def trigamma(x):
     terms = sum(1 / (x + k) ** 2 for k in range(8))
     u = 1 / (x + 8)
     s = u * u
-    rest = 1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66 - s * (691 / 2730 - s * (7 / 6 - s * 3617 / 510))))))
+    rest = 7 / 6 - s * 3617 / 510
+    for number in (691 / 2730, 5 / 66, 1 / 30, 1 / 42, 1 / 30, 1 / 6):  # Bernoulli's
+        rest = number - s * rest
     return terms + u * (1 + u / 2 + s * rest)
 
 

@@ -197,6 +197,8 @@ class _Run:
             state = step(self.xp, state, look(state.trial) if sums is None else sums, self.tol, dof)
             sums = None
             running = (np.asarray(state.status) == Status.RUNNING) & (np.asarray(state.n_iter) < self.max_iter) & ours
+            if self.model.family.free:  # a parameter on its way to infinity would take for ever
+                running &= ~(self._beyond(np.asarray(state.point)) & (np.asarray(state.decrement) < 1e-2))
             waiting = int(running.sum())
             if waiting == 0 or (waiting <= LEFT * b and (not alone or b > FEW)):
                 break
@@ -247,22 +249,27 @@ class _Run:
         deficient = np.zeros(len(models), bool)
         deficient[suspect] = [not self._independent(i) for i in models[suspect]]
         anew = ended & far & (status == Status.CONVERGED) & ~deficient & ~suspect & (state.n_iter < self.max_iter)
-        status = self._judged(status, ends, state.point[:, k * p :])
+        status = self._judged(status, ends, state.point)
         status = np.where(nobs == 0, EMPTY, np.where(deficient, DEFICIENT, status))
         self.write(models, ended & ~anew, status, state, root, ends.chi2, nobs, (p, k))
         return anew
 
-    def _judged(self, status, ends, flat):
+    def _judged(self, status, ends, point):
         """The status of models at their ends: whether they are separated or a free parameter is at its limit."""
         done = np.isin(status, CONVERGED)
         if self.model.penalty is None and not self.model.family.free:
             status = np.where(done & (ends.moved > REACH), SEPARATED, status)
-        at = 0
-        for _, free in self.model.family.free:
+        return np.where(self._beyond(point) & (status != Status.INVALID_START), AT_LIMIT, status)
+
+    def _beyond(self, point):
+        """(b,): whether a free parameter (none of several increasing) has left the range in which it can be told."""
+        family = self.model.family
+        out, at = np.zeros(len(point), bool), point.shape[1] - free_size(family)
+        for _, free in family.free:
             if free.size == 1:
-                status = np.where(done & (np.abs(flat[:, at]) > EDGE), AT_LIMIT, status)
+                out |= np.abs(point[:, at]) > EDGE
             at += free.size
-        return status
+        return out
 
     def write(self, models, ended, status, state, root, chi2, nobs, shape):
         """Put the models that `ended` into the results."""

@@ -107,11 +107,14 @@ def solve(xp, hess, rhs):
 
 
 def _scaled(xp, hess):
-    """(H scaled to a unit diagonal, the scale, whether H is finite); lanes that are not get the identity."""
+    """(H scaled to a diagonal of 1 or -1, the scale, whether H is finite); lanes that are not get the identity. A
+    direction without curvature has scale 0, and a 1 in its place."""
     P = hess.shape[1]
-    diagonal = xp.einsum("bii->bi", hess)
-    s = xp.where(diagonal > 0, 1 / xp.sqrt(xp.where(diagonal > 0, diagonal, 1.0)), 0.0)
-    unit = s[:, :, None] * hess * s[:, None, :] + 4 * P * np.finfo(float).eps * xp.eye(P)[None]
+    diagonal = xp.abs(xp.einsum("bii->bi", hess))
+    there = diagonal > 0
+    s = xp.where(there, 1 / xp.sqrt(xp.where(there, diagonal, 1.0)), 0.0)
+    extra = xp.where(there, 4 * P * np.finfo(float).eps, 1.0)
+    unit = s[:, :, None] * hess * s[:, None, :] + extra[:, :, None] * xp.eye(P)[None]
     sound = xp.all(xp.isfinite(unit), axis=(1, 2))
     return xp.where(sound[:, None, None], unit, xp.eye(P)[None]), s, sound
 
@@ -119,8 +122,8 @@ def _scaled(xp, hess):
 def _step_of_any(xp, sums):
     """The Newton step where the Hessian is positive definite, else one of |Fisher's information|."""
     unit, s, sound = _scaled(xp, sums.hess)
-    plain = -s * _solve(xp, unit, s * sums.grad)
     convex = sound & (xp.linalg.eigvalsh(unit)[:, 0] > 1e-12)
+    plain = -s * _solve(xp, xp.where(convex[:, None, None], unit, xp.eye(unit.shape[1])[None]), s * sums.grad)
     if xp is np and convex.all():
         return plain
     unit, s, sound = _scaled(xp, sums.fisher)

@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import api, lanes, rows
-from jglm.lanes import ROWS
-from jglm.model import Model
+from jglm import api, batch, lanes
+from jglm.designs import products
 
 LEAST = 1e-8  # a dispersion: below it the counts are Poisson's
 LEAST_VARIANCE = 0.25  # of the prior of log alpha
@@ -106,54 +105,37 @@ def _means(stack):
 
 def _most_probable(model, stack, found, raw, trend, variance):
     """(m,): alpha where the likelihood at the fitted means times the prior is largest."""
-    n, out = stack.shape[0], np.full(stack.count, np.nan)
-    chunk, flat = max(1, ROWS // n), found.flat()
-    for i in range(0, stack.count, chunk):
-        models = np.arange(i, min(i + chunk, stack.count))
-        padded = np.concatenate([models, np.repeat(models[:1], chunk - len(models))])
-        view = lanes.lanes_of(model, stack, padded, None, True)
-        lin = view.lin(flat[padded])[:, :, 0]
-        y, w, size = (view.per_model(v) for v in (view.y, view.w, view.size))
-        begin = np.where(raw > 0.1 * trend, raw, trend)[padded]
-        found_u = _search_compiled(model, y, w, size, lin, -np.log(begin), -np.log(trend[padded]), variance)
-        out[models] = np.exp(-np.asarray(found_u))[: len(models)]
-    return out
+    begin, chunk = np.where(raw > 0.1 * trend, raw, trend), batch.models_at_once(stack, True)
+
+    def one(models):
+        with jax.enable_x64(True), np.errstate(all="ignore"):
+            view = lanes.lanes_of(model, stack, models, None, True)
+            return np.exp(
+                -_search(view, found.flat()[models], -np.log(begin[models]), -np.log(trend[models]), variance)
+            )
+
+    parts = [np.arange(i, min(i + chunk, stack.count)) for i in range(0, stack.count, chunk)]
+    return np.concatenate(products.in_threads(one, parts, stack.count * stack.shape[0]))
 
 
-def _search(model, y, w, size, lin, u, center, variance):
-    """u = log r of the most probable r of every model, by Newton's method with halved steps."""
+def _search(view, point, u, center, variance):
+    """(b,): u = log r, the last of the unknowns, where the objective and the prior's (u - center)^2 / (2 variance) are
+    least together: Newton's method in it alone, with halved steps."""
 
-    def one(y, w, size, lin, u, center):
-        safe = rows.safe_lin(rows_model(model), lin.dtype)
-        lin = jnp.where(w > 0, lin, safe)
+    def seen(u):
+        sums = view.look(np.column_stack([point[:, :-1], u]))
+        away = (u - center) / variance
+        return np.stack([sums.value + 0.5 * away * (u - center), sums.grad[:, -1] + away,
+                         sums.hess[:, -1, -1] + 1 / variance])  # fmt: skip
 
-        def loss(u):
-            each = jax.vmap(lambda y, s, v: rows.joint_loss(model, y, s, jnp.stack([v, u])))(y, size, lin)
-            return jnp.sum(jnp.where(w > 0, w * each, 0.0)) + (u - center) ** 2 / (2 * variance)
-
-        slope = jax.grad(loss)
-        seen = lambda u: (loss(u), slope(u), jax.grad(slope)(u))
-        toward = lambda g, h: jnp.clip(-g / jnp.where(h > 0, h, jnp.abs(g)), -2.0, 2.0)
-
-        def body(carry):
-            here, at, step, i = carry
-            trial = here + step
-            there = seen(trial)
-            better = there[0] <= at[0] + 1e-10 * jnp.abs(at[0])
-            at = jax.tree.map(lambda a, b: jnp.where(better, a, b), there, at)
-            return jnp.where(better, trial, here), at, jnp.where(better, toward(*at[1:]), step / 2), i + 1
-
-        at = seen(u)
-        going = lambda carry: (jnp.abs(carry[2]) > NEAR) & (carry[3] < 60)
-        end = jax.lax.while_loop(going, body, (u, at, toward(*at[1:]), 0))
-        return end[0] + jnp.where(jnp.abs(end[2]) <= NEAR, end[2], 0.0)
-
-    return jax.vmap(one)(y, w, size, lin, u, center)
-
-
-def rows_model(model):
-    """The model without free parameters, at those that the family has."""
-    return Model(model.family.replace(free=()), model.link, None)
-
-
-_search_compiled = jax.jit(_search)
+    toward = lambda at: np.clip(-at[1] / np.where(at[2] > 0, at[2], np.abs(at[1])), -2.0, 2.0)
+    at = seen(u)
+    step = toward(at)
+    for _ in range(60):
+        if not np.any(np.abs(step) > NEAR):
+            break
+        there = seen(u + step)
+        better = there[0] <= at[0] + 1e-10 * np.abs(at[0])
+        u, at = np.where(better, u + step, u), np.where(better, there, at)
+        step = np.where(better, toward(at), step / 2)
+    return u + np.where(np.abs(step) <= NEAR, step, 0.0)

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -312,3 +313,16 @@ def test_input_that_cannot_be_is_refused(change, said):
 def test_a_penalty_with_kinks_is_refused():
     with pytest.raises(TypeError, match="smooth"):
         jglm.fit_many(X, EVENTS, family="bernoulli", penalty=penalties.lasso(1.0))
+
+
+def test_the_benchmark_runs(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1])
+    from benchmarks.many import main
+
+    told = ["--problems", "small", "--rivals", "jglm", "--shrink", "1000", "--repeat", "1", "--out", str(tmp_path)]
+    (one,) = main(told)
+    assert one["fits"] == 10
+    assert one["gradient"] <= 1e-6
+    assert one["warm"] > 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["many.jsonl", "many.md", "many.png"]

@@ -58,3 +58,11 @@ def test_complex_arguments(name):
     stable, plain, _ = PLAIN[name]
     z = jnp.array([-0.3 + 0.7j, -1.2 - 2.0j])
     np.testing.assert_allclose(stable(z), plain(z), rtol=1e-12)
+
+
+def test_log_gamma_and_its_derivatives():
+    x = np.geomspace(1e-8, 1e10, 2001)
+    f, expected = s.log_gamma, (special.gammaln(x), special.digamma(x), special.polygamma(1, x), special.polygamma(2, x))
+    for want in expected:
+        np.testing.assert_allclose(jax.vmap(f)(jnp.asarray(x)), want, rtol=1e-13, atol=1e-13)
+        f = jax.grad(f)
