@@ -62,7 +62,10 @@ def test_complex_arguments(name):
 
 def test_log_gamma_and_its_derivatives():
     x = np.geomspace(1e-8, 1e10, 2001)
-    f, expected = s.log_gamma, (special.gammaln(x), special.digamma(x), special.polygamma(1, x), special.polygamma(2, x))
+    f, expected = (
+        s.log_gamma,
+        (special.gammaln(x), special.digamma(x), special.polygamma(1, x), special.polygamma(2, x)),
+    )
     for want in expected:
         np.testing.assert_allclose(jax.vmap(f)(jnp.asarray(x)), want, rtol=1e-13, atol=1e-13)
         f = jax.grad(f)
