@@ -7,6 +7,7 @@ import numpy as np
 
 from jglm import checks, response
 
+BLOCK = 16  # resamples of one random stream
 KINDS = ("poisson", "bayesian", "multinomial")
 SURE, SPLIT = 16, 255  # bits of a draw that tell the count where they can; the mark of those that cannot
 _CDF = np.cumsum(np.exp(-1.0) / np.cumprod(np.append(1.0, np.arange(1.0, 25.0))))
@@ -36,8 +37,13 @@ class Draws:
     codes: np.ndarray | None
 
     def weights(self, resamples):
-        """(b, n) factors of the weights of the rows in those resamples (indices), each a stream of its own."""
-        drawn = np.array([self._one(np.random.default_rng([self.seed, int(i)])) for i in resamples])
+        """(b, n) factors of the weights of the rows in those resamples (indices); every BLOCK of them has a random
+        stream of its own."""
+        block, at = np.divmod(np.asarray(resamples), BLOCK)
+        parts = [self._block(np.random.default_rng([self.seed, int(k)]))[at[block == k]] for k in np.unique(block)]
+        order = np.argsort(np.argsort(block, kind="stable"), kind="stable")
+        drawn = np.concatenate(parts)
+        drawn = drawn if np.array_equal(order, np.arange(len(order))) else drawn[order]
         if self.codes is None:
             return drawn
         return np.where(self.codes >= 0, drawn[:, self.codes], 0)
@@ -50,12 +56,15 @@ class Draws:
     def _absent(self):
         return np.flatnonzero(self.size == 0)
 
+    def _block(self, rng):
+        if self.kind != "poisson" or not self._single:
+            return np.array([self._one(rng) for _ in range(BLOCK)])
+        counts = _poisson(rng, BLOCK * len(self.size)).reshape(BLOCK, -1)
+        counts[:, self._absent] = 0
+        return counts
+
     def _one(self, rng):
         size, single = self.size, self._single
-        if self.kind == "poisson" and single:
-            counts = _poisson(rng, len(size))
-            counts[self._absent] = 0
-            return counts
         if self.kind == "bayesian":
             drawn = rng.standard_exponential(len(size)) * size if single else rng.standard_gamma(size)
             drawn *= size.sum() / drawn.sum()

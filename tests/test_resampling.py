@@ -71,6 +71,8 @@ def test_a_seed_is_the_draws(monkeypatch):
     monkeypatch.setattr(reweighted, "NUMBERS", 7 * N)
     monkeypatch.setattr("jglm.resampled.CHUNK", 20 * N)
     np.testing.assert_allclose(jglm.bootstrap(POISSON, resamples=50, seed=4).params, first.params, rtol=1e-12)
+    whole, some = first.weights(np.arange(50)), [40, 3, 17, 3]
+    np.testing.assert_array_equal(first.weights(some), whole[some])
     assert not np.any(jglm.bootstrap(POISSON, resamples=50, seed=5).params == first.params)
     np.testing.assert_array_equal(jglm.bootstrap(POISSON, resamples=20, seed=4).kept, np.arange(20))
 
@@ -164,7 +166,7 @@ def test_acceleration_is_nearly_the_jackknifes():
 
 def test_one_step_is_near_the_refit():
     refit, step = (jglm.bootstrap(POISSON, resamples=200, method=m) for m in ("refit", "one_step"))
-    assert np.all(np.median(np.abs(step.params - refit.params), axis=0) < 0.1 * refit.bse)
+    assert np.all(np.median(np.abs(step.params - refit.params), axis=0) < 0.2 * refit.bse)
     assert np.all(np.median(np.abs(step.params - refit.params), axis=0) > 1e-4 * refit.bse)
     b = 17
     D, mu = np.column_stack([np.ones(N), X]), np.exp(np.column_stack([np.ones(N), X]) @ POISSON.params)
@@ -176,7 +178,7 @@ def test_one_step_is_near_the_refit():
 def test_one_step_of_vector_families():
     refit, step = (jglm.bootstrap(X, KIND, family="categorical", resamples=30, method=m) for m in ("refit", "one_step"))
     assert step.params.shape == (30, 3, 2)
-    assert np.all(np.median(np.abs(step.params - refit.params), axis=0) < 0.1 * refit.bse)
+    assert np.all(np.median(np.abs(step.params - refit.params), axis=0) < 0.2 * refit.bse)
 
 
 def test_functions_of_the_coefficients():
