@@ -12,6 +12,7 @@ from jglm.model import Model, Unknowns
 from jglm.problem import Problem
 from jglm.sketch import by_sketch
 from jglm.solvers import Newton, ProximalNewton, Status
+from jglm.workingset import by_working_set
 
 NAMES = ("auto", "irls", "newton", "sketched", "lbfgs")
 
@@ -105,7 +106,8 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
     if problem.model.penalty is not None and not penalties.is_smooth(problem.model.penalty):
         if solver not in ("auto", "newton") and not isinstance(solver, ProximalNewton):
             raise ValueError("a penalty with kinks or bounds takes solver='auto' or ProximalNewton()")
-        return by_proximal(problem, start, tol, most, progress)
+        begin = by_proximal if isinstance(solver, ProximalNewton) or solver == "newton" else by_working_set
+        return begin(problem, start, tol, most, progress)
     if solver == "irls" or (solver == "auto" and problem.small):
         found = by_irls(problem, start, tol, most)
         if found is not None and (found.status.converged or found.status == Status.MAX_ITER):

@@ -9,7 +9,23 @@ from jglm.padding import pad
 from jglm.rows import mask
 
 ELEMENTS = 1 << 24  # of lin that are made at a time
+SIZES = (8, 32, 128)  # how many coefficients go together
 PIECE = 1 << 19  # of lin that go through the rows' functions at a time
+
+
+def lots(count, sizes):
+    """[(indices, size)]: `count` things dealt out in lots of few sizes, so that few programs are compiled for them."""
+    first, found = 0, []
+    while first < count:
+        size = next((s for s in sorted(sizes, reverse=True) if s <= count - first), min(sizes))
+        found.append((np.arange(first, min(first + size, count)), size))
+        first += size
+    return found
+
+
+def filled(v, at, size):
+    """v at some indices, and its first again until there are `size`."""
+    return v[np.append(at, np.full(size - len(at), at[0]))]
 
 
 class Looks:
@@ -34,13 +50,8 @@ class Looks:
     def _passed(self, flat, left_out, function):
         n, width, found = len(self.fold), self.problem.width, []
         most = max(1, ELEMENTS // (n * width))
-        for i in range(0, len(flat), most):
-            own = flat[i : i + most]
-            count = len(own)
-            size = min(most, 1 << (count - 1).bit_length())  # few sizes, so that few programs are compiled
-            own = np.concatenate([own, np.repeat(own[:1], size - count, axis=0)])
-            out = np.concatenate([left_out[i : i + most], np.repeat(left_out[i : i + 1], size - count)])
-            found.append([v[:count] for v in function(own, out)])
+        for at, size in lots(len(flat), [min(size, most) for size in SIZES]):
+            found.append([v[: len(at)] for v in function(filled(flat, at, size), filled(left_out, at, size))])
         return [np.concatenate(v) for v in zip(*found, strict=True)]
 
     def _lin(self, flat):

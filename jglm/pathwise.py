@@ -15,14 +15,16 @@ from jax import lax
 
 from jglm.drivers import solve
 from jglm.iterate import by_irls, by_proximal, by_solver, constant_start
-from jglm.looks import Looks
+from jglm.looks import Looks, filled, lots
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem
 from jglm.solvers import Newton, ProximalNewton, Status
 from jglm.solvers.proximal import minimize, steadied
+from jglm.workingset import by_working_set
 
 SMALL = 4e7  # multiplications of a Hessian, below which all strengths are one traced sequence
 FIRST, LEAST, MOST = 40, 4000, 160  # rows of the sample per column, at least; rows of the Hessians' per column
+LOT = 16  # strengths whose quadratic problems are one compiled call
 EVERY = 5  # of the strengths, those that are found first
 PASSES = 30  # over all rows
 WIDE = 400  # coefficients, beyond which no matrix is kept for every strength
@@ -92,7 +94,7 @@ def _one_by_one(problem, strengths, tol, progress, start=None):
     flat, end = [], []
     for strength in strengths:
         seen = problem.with_model(at_strength(problem.model, strength))
-        found = by_proximal(seen, start, tol, 100, False)
+        found = by_working_set(seen, start, tol, 100, False)
         start = problem.shape(found.flat)
         flat.append(found.flat)
         end.append((0.0, found.status, len(found.history)))
@@ -159,7 +161,7 @@ class Models:
 
     def minima(self, model, strengths):
         """The minima (S, P) of the models plus the penalty at their strengths."""
-        return np.asarray(_targets(model, strengths, self.flat, self.grad, self.hess, np.ones(len(strengths)))[0])
+        return _targets(model, strengths, self.flat, self.grad, self.hess, np.ones(len(strengths)))[0]
 
     def learn(self, at, flat, grad):
         """Take in gradients at other points: a BFGS update of each Hessian, and the point itself."""
@@ -199,8 +201,9 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
             models.learn(going, trial[going], grad)
         else:
             models.grad = grad
-        target, decrement = (np.asarray(v) for v in _targets(
-            problem.model, strengths[going], trial[going], grad, models.hess[going], phi))  # fmt: skip
+        target, decrement = _targets(
+            problem.model, strengths[going], trial[going], grad, models.hess[going], phi
+        )  # fmt: skip
         best.n_iter[going] += 1
         better = np.isfinite(decrement) & (decrement <= 2 * best.decrement[going])
         at = going[better]
@@ -248,9 +251,17 @@ def leave_out(problem, strengths, points, models, fold, which, tol):
     return polish(problem, strengths, rest.minima(problem.model, strengths), rest.hess, tol, None, fold, every)[0].flat
 
 
+def _targets(model, *given):
+    """(minimum of the model of each strength, distances of the points in standard errors), from strengths, points,
+    gradients, Hessians and dispersions."""
+    found = []
+    for at, size in lots(len(given[0]), (LOT,)):
+        found.append([np.asarray(v)[: len(at)] for v in _targets_of_lot(model, *(filled(v, at, size) for v in given))])
+    return [np.concatenate(v) for v in zip(*found, strict=True)]
+
+
 @jax.jit
-def _targets(model, strengths, flat, grad, hess, phi):
-    """(minimum of the model of each strength, distances of the points in standard errors)."""
+def _targets_of_lot(model, strengths, flat, grad, hess, phi):
     width = model.width()
 
     def one(part):

@@ -311,6 +311,11 @@ def is_smooth(penalty):
     return getattr(penalty, "is_smooth", True)
 
 
+def is_separable(penalty):
+    """Whether the smooth part of a penalty of this module is a sum over columns."""
+    return not any(isinstance(part, Quadratic) for part in parts_of(penalty))
+
+
 def bind(penalty, columns, intercept, total_weight):
     """The penalty for every column of the design, nothing for the intercept, and its strength on the sum."""
     if isinstance(penalty, Sum):

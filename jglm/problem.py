@@ -199,15 +199,19 @@ class Problem:
 
     def penalty_diagonal(self):
         """The diagonal of the Hessian of a (separable) penalty in the flat coefficients."""
-        penalty, coef = self.model.penalty, jnp.zeros(self.design.shape[1])
-        slope = lambda coef: jax.grad(lambda c: smooth_part(penalty, c))(coef)
-        return np.tile(np.asarray(jax.jvp(slope, (coef,), (jnp.ones_like(coef),))[1]), self.width)
+        return np.tile(np.asarray(_diagonal_compiled(self.model.penalty, jnp.zeros(self.design.shape[1]))), self.width)
 
     def penalty_hessian(self, flat):
         """The Hessian of the (quadratic) penalty in the flat coefficients, None without one."""
         if self.model.penalty is None:
             return None
         return np.asarray(_curvature_compiled(self.model, Unknowns(jnp.asarray(self.shape(flat)), {})))
+
+
+@jax.jit
+def _diagonal_compiled(penalty, coef):
+    slope = lambda coef: jax.grad(lambda c: smooth_part(penalty, c))(coef)
+    return jax.jvp(slope, (coef,), (jnp.ones_like(coef),))[1]
 
 
 _curvature_compiled = jax.jit(lambda model, point: model.curvature(point))

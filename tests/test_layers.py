@@ -16,7 +16,7 @@ ORDER = (
     "designs.combined", "designs.lagged", "designs", "rows", "model", "solvers.base", "solvers.newton",
     "solvers.gradient", "solvers.lbfgs", "solvers.proximal", "solvers", "padding", "drivers", "linalg", "stacked",
     "lanes", "lockstep", "batch", "irls", "inference", "diagnostics", "checks", "response", "matrix", "data",
-    "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "looks", "pathwise", "sketch",
+    "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "looks", "workingset", "pathwise", "sketch",
     "joint", "deferred", "estimate", "resolve", "cache", "io", "modelfile", "prediction", "residuals", "predictive",
     "draws", "jackknife", "reweighted", "resampled", "summary", "overview", "results", "familycheck", "api",
     "candidates", "nullmodel", "scan", "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation",
