@@ -70,9 +70,10 @@ def by_autodiff(model, unknowns, loss, g, k):
     responses equal to their means, which is the expected information."""
     flat, unravel = ravel_pytree(unknowns)
     whole = jnp.concatenate([flat, jnp.zeros(k)])
-    at = lambda v, means: loss(unravel(v[:-k]), v[-k:], g, means)
-    U = -jax.grad(at)(whole, False)[-k:]
-    H = jax.hessian(at)(whole, True)
+    at = lambda v, g, means: loss(unravel(v[:-k]), v[-k:], g, means)
+    slopes = jax.jit(lambda v, g: (jax.grad(at)(v, g, False), jax.hessian(at)(v, g, True)))
+    score, H = slopes(whole, g)
+    U = -score[-k:]
     V = H[-k:, -k:] - H[-k:, :-k] @ jnp.linalg.solve(H[:-k, :-k], H[:-k, -k:])
     return np.asarray(U), np.asarray(V)
 
