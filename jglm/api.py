@@ -72,10 +72,10 @@ def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
         return finish(prepared, family, link, penalty, options, covariance=covariance, dispersion=dispersion, **kept)
 
 
-def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None, formula=None,
-           **given):  # fmt: skip
-    """(Prepared, family, link, what a Fit keeps besides) of arrays, or of a formula X and a data frame y:
-    as `formula` says, or as X is a text or not."""
+def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None,
+           formula=None, **given):  # fmt: skip
+    """(Prepared, family, link, what a Fit keeps besides) of arrays, or of a formula X and a data frame y: as
+    `formula` says, or as X is a text or not."""
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
     family = resolve.family(family)
     link = resolve.link(family, link, penalty)

@@ -148,7 +148,7 @@ def folds_of(folds, groups, seed, n):
         if fold.max() < 1:
             raise ValueError("folds has one label only; there is nothing to hold out")
         return fold
-    count = checks.whole("folds", folds)
+    count = checks.whole("folds", folds) or 0
     units, member = n, np.arange(n)
     if groups is not None:
         labels = checks.to_numpy("groups", groups)

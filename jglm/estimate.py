@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, diagnostics, joint, linalg, penalties
+from jglm import checks, diagnostics, joint, linalg, penalties, smoothing
+from jglm.constrained import by_constrained
 from jglm.iterate import by_codes, by_diagonal, by_irls, by_proximal, by_solver
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem
@@ -48,6 +49,9 @@ def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, s
     if not kept.any():
         raise ValueError("every column of X is zero in the rows of positive weight; there is nothing to estimate")
     problem = Problem(Model(family, link, penalty), prepared, kept, dtype)
+    kinds = [] if penalty is None else smoothing.asked(penalty)
+    if any(kinds):
+        problem = smoothing.choose(problem, kinds, _smooth_fit)
     start = None if start is None else start[kept]
     if penalty is not None and not penalties.is_smooth(penalty) and family.free:
         names = ", ".join(name for name, _ in family.free)
@@ -61,6 +65,17 @@ def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, s
     if found.status == Status.INVALID_START:
         raise ValueError(f"family {family.name!r} with link {link.name!r}: {found.status.message}")
     return statistics(problem, found)
+
+
+def _smooth_fit(problem, start):
+    """Flat coefficients near the optimum, None where there are none."""
+    if problem.model.family.free:
+        names = ", ".join(name for name, _ in problem.model.family.free)
+        raise ValueError(f"family {problem.model.family.name!r} estimates {names} besides; give its value to find a "
+                         "strength, such as negative_binomial(2.0)")  # fmt: skip
+    options = dict(solver="auto", tol=1e-7, max_iter=None, dtype=problem.dtype, progress=False)
+    found = _iterate(problem, start=start, **options)
+    return found.flat if found.status.converged else None
 
 
 def _unpenalized(prepared):
@@ -106,6 +121,8 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
     if problem.model.penalty is not None and not penalties.is_smooth(problem.model.penalty):
         if solver not in ("auto", "newton") and not isinstance(solver, ProximalNewton):
             raise ValueError("a penalty with kinks or bounds takes solver='auto' or ProximalNewton()")
+        if any(isinstance(part, penalties.Constraints) for part in penalties.parts_of(problem.model.penalty)):
+            return by_constrained(problem, start, tol, most)
         begin = by_proximal if isinstance(solver, ProximalNewton) or solver == "newton" else by_working_set
         return begin(problem, start, tol, most, progress)
     if solver == "irls" or (solver == "auto" and problem.small):

@@ -15,8 +15,11 @@ PLAIN = {
     "n_dropped": int, "separated": list, "columns": dict, "dispersion": str, "precision_names": list,
 }  # fmt: skip
 
-PENALTIES = {kind.__name__.lower(): kind for kind in (
-    penalties.Ridge, penalties.Quadratic, penalties.ElasticNet, penalties.GroupLasso, penalties.Bounds)}  # fmt: skip
+PENALTIES = {
+    kind.__name__.lower(): kind
+    for kind in (penalties.Ridge, penalties.Quadratic, penalties.ElasticNet, penalties.GroupLasso, penalties.Bounds,
+                 penalties.Constraints)
+}  # fmt: skip
 LATER = {"dispersion": "pearson", "precision_names": []}  # what the first files did not have
 
 

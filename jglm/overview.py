@@ -98,8 +98,8 @@ def _penalty_notes(fit):
     for part in penalties.parts_of(fit.model.penalty):
         kind = type(part).__name__
         named = {"Ridge": "Ridge", "Quadratic": "Quadratic", "GroupLasso": "Group lasso", "ElasticNet": "Elastic net"}
-        if kind == "Bounds":
-            yield "Coefficients are bounded."
+        if kind in ("Bounds", "Constraints"):
+            yield f"Coefficients are {'bounded' if kind == 'Bounds' else 'constrained'}."
         elif kind in named:
             lasso = kind == "ElasticNet" and float(np.asarray(part.l1_ratio)) == 1
             yield f"{'Lasso' if lasso else named[kind]} penalty of strength {float(np.asarray(part.strength)):.4g}."

@@ -170,8 +170,12 @@ def grid_of(problem, strengths, ratio, l1_ratio):
 class Source:
     """The data of a path, checked, and the model with its penalty at strength 1: what fits at other strengths need."""
 
+    kept: Any
+
     def __init__(self, X, y, family, link, penalty, standardize, given):
         self.prepared, family, link, self.kept = api.inputs(X, y, family, link, penalty, **given)
+        if any(isinstance(part, penalties.Constraints) for part in penalties.parts_of(penalty)):
+            raise ValueError("a path has no linear constraints; use penalties.bounds, or jglm.fit for one strength")
         if family.free:
             names = ", ".join(name for name, _ in family.free)
             raise ValueError(f"family {family.name!r} estimates {names} besides; give its value, such as "

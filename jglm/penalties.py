@@ -1,226 +1,35 @@
-"""Penalties on the coefficients, added once to the sum objective; the intercept carries a 0 in `weights`.
+"""Penalties on the coefficients, added once to the sum objective; the intercept is never penalized.
 
-A smooth one (`ridge`, `quadratic`) has `value` alone. One with kinks or bounds (`lasso`, `elastic_net`, `group_lasso`,
-`bounds`) has besides `smooth`, the part that has derivatives, and `terms`, what a proximal solver needs of the rest.
-Penalties add up: `lasso(2.0) + ridge(0.5)`.
+`ridge` and `quadratic` are smooth; `lasso`, `elastic_net` and `group_lasso` have kinks, `bounds` and `constraints` are
+limits. They add up: `lasso(2.0) + ridge(0.5)`.
 """
 
-import dataclasses
-from typing import Any
+import itertools
 
-import jax.numpy as jnp
 import numpy as np
 
-from jglm._record import record, strong
-from jglm.terms import Terms, unbounded
+from jglm._record import strong
+from jglm.penalty import (
+    Bounds,
+    Constraints,
+    ElasticNet,
+    GroupLasso,
+    Penalty,
+    Quadratic,
+    Ridge,
+    Sum,
+    bind,
+    is_separable,
+    is_smooth,
+    parts_of,
+    smooth_part,
+)
 
-
-class Penalty:
-    """What all penalties share."""
-
-    is_smooth = True
-    strength: Any
-
-    def __add__(self, other):
-        return Sum((*parts_of(self), *parts_of(other)))
-
-    def at(self, strength):
-        """The same with another strength."""
-        return dataclasses.replace(self, strength=strength)  # pyright: ignore[reportArgumentType]
-
-
-@record(static=("scale",))
-class Ridge(Penalty):
-    """strength / 2 · sum_j weights_j coef_j^2, a smooth penalty.
-
-    `weights` (p,) are per column of the design, None for 1 each; `scale` "mean" multiplies the strength by the sum of
-    the weights of the data, so that the objective is on glmnet's and glum's scale.
-    """
-
-    strength: Any
-    weights: Any
-    scale: str
-
-    def value(self, coef):
-        """The penalty at coef (p,) or (p, k)."""
-        return 0.5 * jnp.asarray(self.strength, coef.dtype) * jnp.sum(_column(self.weights, coef) * coef**2)
-
-    def bound(self, columns, intercept):
-        return dataclasses.replace(self, weights=_with_intercept(self.weights, columns, intercept))
-
-
-@record(static=("scale",))
-class Quadratic(Penalty):
-    """strength / 2 · coef' S coef, of every class, a smooth penalty."""
-
-    strength: Any
-    matrix: Any
-    scale: str
-
-    def value(self, coef):
-        """The penalty at coef (p,) or (p, k)."""
-        S = jnp.asarray(self.matrix, coef.dtype)
-        return 0.5 * jnp.asarray(self.strength, coef.dtype) * jnp.sum(coef * (S @ coef))
-
-    def bound(self, columns, intercept):
-        size = columns - intercept
-        S = np.asarray(self.matrix, float)
-        if S.shape != (size, size):
-            raise ValueError(f"the penalty's matrix is {S.shape[0]} x {S.shape[1]}; there are {size} columns besides "
-                             "the intercept")  # fmt: skip
-        return dataclasses.replace(self, matrix=np.pad(S, ((intercept, 0), (intercept, 0))))
-
-
-@record(static=("scale",))
-class ElasticNet(Penalty):
-    """strength · sum_j weights_j (l1_ratio |coef_j| + (1 - l1_ratio) / 2 coef_j^2)."""
-
-    strength: Any
-    l1_ratio: Any
-    weights: Any
-    scale: str
-
-    is_smooth = False
-
-    def value(self, coef):
-        """The penalty at coef (p,) or (p, k)."""
-        size = jnp.asarray(self.strength * self.l1_ratio, coef.dtype)
-        return size * jnp.sum(_column(self.weights, coef) * jnp.abs(coef)) + self.smooth(coef)
-
-    def smooth(self, coef):
-        """The part that has derivatives everywhere."""
-        size = jnp.asarray(self.strength * (1 - self.l1_ratio), coef.dtype)
-        return 0.5 * size * jnp.sum(_column(self.weights, coef) * coef**2)
-
-    def terms(self, columns, width):
-        """The `Terms` of the rest, for `columns` columns and `width` classes."""
-        return unbounded(jnp.tile(self.strength * self.l1_ratio * jnp.asarray(self.weights), width))
-
-    def bound(self, columns, intercept):
-        return dataclasses.replace(self, weights=_with_intercept(self.weights, columns, intercept))
-
-
-@record(static=("scale",))
-class GroupLasso(Penalty):
-    """strength · sum_g (1 - l1_ratio) size_g |coef_g| + strength · l1_ratio sum_j weights_j |coef_j|, size_g^2 the sum
-    of weights_j^2 over the columns j of group g. A group holds the coefficients of all classes of its columns.
-
-    `members` (G, w) are the columns of each group, the number of columns where there are fewer.
-    """
-
-    strength: Any
-    groups: Any
-    l1_ratio: Any
-    weights: Any
-    scale: str
-    members: Any = None
-    sizes: Any = None
-
-    is_smooth = False
-
-    def value(self, coef):
-        """The penalty at coef (p,) or (p, k)."""
-        p, width = coef.shape[0], 1 if coef.ndim == 1 else coef.shape[1]
-        return self.terms(p, width).value(jnp.ravel(coef.T))
-
-    def smooth(self, coef):
-        """The part that has derivatives everywhere: none."""
-        return jnp.zeros((), coef.dtype)
-
-    def terms(self, columns, width):
-        """The `Terms`, for `columns` columns and `width` classes."""
-        rest = unbounded(jnp.tile(self.strength * self.l1_ratio * jnp.asarray(self.weights), width))
-        members = jnp.asarray(self.members)
-        spread = [jnp.where(members == columns, columns * width, members + i * columns) for i in range(width)]
-        sizes = self.strength * (1 - self.l1_ratio) * jnp.asarray(self.sizes)
-        return dataclasses.replace(rest, members=jnp.concatenate(spread, axis=1), strength=sizes)
-
-    def bound(self, columns, intercept):
-        groups, weights = np.asarray(self.groups), _with_intercept(self.weights, columns, intercept)
-        if groups.shape != (columns - intercept,):
-            raise ValueError(f"the penalty has {groups.size} groups' labels for {columns - intercept} columns besides "
-                             "the intercept")  # fmt: skip
-        of = [np.flatnonzero(groups == g) + intercept for g in np.unique(groups)]
-        members = np.full((len(of), max(map(len, of), default=1)), columns)
-        for i, own in enumerate(of):
-            members[i, : len(own)] = own
-        sizes = np.array([np.sqrt(np.sum(weights[own] ** 2)) for own in of])
-        return dataclasses.replace(self, groups=None, weights=weights, members=members, sizes=sizes)
-
-
-@record(static=("scale",))
-class Bounds(Penalty):
-    """lower <= coef <= upper, for every class: infinite outside."""
-
-    lower: Any
-    upper: Any
-    scale: str = "sum"
-
-    is_smooth = False
-    strength = 1.0
-
-    def value(self, coef):
-        """0 within the bounds, infinite outside."""
-        lower, upper = _column(self.lower, coef), _column(self.upper, coef)
-        return jnp.where(jnp.all((coef >= lower) & (coef <= upper)), 0.0, jnp.inf).astype(coef.dtype)
-
-    def smooth(self, coef):
-        """The part that has derivatives everywhere: none."""
-        return jnp.zeros((), coef.dtype)
-
-    def terms(self, columns, width):
-        """The `Terms`, for `columns` columns and `width` classes."""
-        lower, upper = (jnp.tile(jnp.asarray(v), width) for v in (self.lower, self.upper))
-        return Terms(jnp.zeros(columns * width), lower, upper)
-
-    def bound(self, columns, intercept):
-        size = columns - intercept
-        ends = []
-        for name, end, none in (("lower", self.lower, -np.inf), ("upper", self.upper, np.inf)):
-            end = np.broadcast_to(end, (size,)) if np.ndim(end) == 0 else end
-            if end.shape != (size,):
-                raise ValueError(f"{name} has {end.size} bounds for {size} columns besides the intercept")
-            ends.append(np.concatenate([np.full(intercept, none), end]))
-        return Bounds(*ends, "sum")
-
-    def at(self, strength):
-        """Bounds have no strength."""
-        return self
-
-
-@record
-class Sum(Penalty):
-    """Several penalties together; their strengths are times `strength`."""
-
-    parts: tuple
-    strength: Any = 1.0
-
-    @property
-    def is_smooth(self):
-        return all(part.is_smooth for part in self.parts)
-
-    def value(self, coef):
-        """The penalty at coef (p,) or (p, k)."""
-        return sum(
-            (part.at(part.strength * self.strength).value(coef) for part in self.parts), jnp.zeros((), coef.dtype)
-        )
-
-    def smooth(self, coef):
-        """The part that has derivatives everywhere."""
-        parts = (part.at(part.strength * self.strength) for part in self.parts)
-        return sum((smooth_part(part, coef) for part in parts), jnp.zeros((), coef.dtype))
-
-    def terms(self, columns, width):
-        """The `Terms` of the rest, for `columns` columns and `width` classes."""
-        total = unbounded(jnp.zeros(columns * width))
-        for part in self.parts:
-            if part.is_smooth:
-                continue
-            own = part.at(part.strength * self.strength).terms(columns, width)
-            grouped = own if total.members is None else total
-            total = Terms(total.l1 + own.l1, jnp.maximum(total.lower, own.lower), jnp.minimum(total.upper, own.upper),
-                          grouped.members, grouped.strength)  # fmt: skip
-        return total
+__all__ = [
+    "Bounds", "Constraints", "ElasticNet", "GroupLasso", "Penalty", "Quadratic", "Ridge", "Sum", "bind", "bounds",
+    "constraints", "elastic_net", "group_lasso", "is_separable", "is_smooth", "lasso", "monotone", "parts_of",
+    "quadratic", "ridge", "smooth_part",
+]  # fmt: skip
 
 
 def ridge(strength, weights=None, scale="sum"):
@@ -241,7 +50,8 @@ def quadratic(matrix, strength=1.0, scale="sum"):
 
     Args:
         matrix: S (p, p) without the intercept, symmetric and positive semidefinite.
-        strength, scale: as in `ridge`.
+        strength: >= 0; or "gcv" or "reml", found by the fit (`smoothing`), one for each penalty of a sum.
+        scale: as in `ridge`.
 
     Raises ValueError for a matrix that is not square, symmetric and positive semidefinite.
     """
@@ -250,6 +60,10 @@ def quadratic(matrix, strength=1.0, scale="sum"):
         raise ValueError("quadratic: the matrix must be square, symmetric and finite")
     if len(S) and np.linalg.eigvalsh(S)[0] < -1e-10 * max(np.abs(S).max(), 1e-300):
         raise ValueError("quadratic: the matrix has a negative eigenvalue; the penalty would reward large coefficients")
+    if isinstance(strength, str):
+        if strength not in ("gcv", "reml"):
+            raise ValueError(f"quadratic: the strength is {strength!r}; it must be a number, 'gcv' or 'reml'")
+        return Quadratic(strength, (S + S.T) / 2, "sum")
     return Quadratic(_strength("quadratic", strength), (S + S.T) / 2, _scale("quadratic", scale))
 
 
@@ -293,59 +107,46 @@ def bounds(lower=-np.inf, upper=np.inf):
     return Bounds(lower, upper)
 
 
-# --------------------------------------------------------------------------- what others ask of a penalty
-def parts_of(penalty):
-    """The penalties that a sum is made of."""
-    if not isinstance(penalty, Sum):
-        return (penalty,)
-    return tuple(part.at(part.strength * penalty.strength) for part in penalty.parts)
+def constraints(matrix, lower=-np.inf, upper=np.inf):
+    """lower <= A coef <= upper: linear inequalities (or equalities) among the coefficients.
+
+    Args:
+        matrix: A (m, p) without the intercept.
+        lower, upper: numbers or (m,).
+
+    Raises ValueError for bounds that contradict one another, or of another number than A has rows.
+    """
+    A, lower, upper = np.asarray(matrix, float), np.asarray(lower, float), np.asarray(upper, float)
+    if A.ndim != 2 or not np.all(np.isfinite(A)):
+        raise ValueError("constraints: the matrix must be finite, with a row per inequality and a column per column")
+    for end in (lower, upper):
+        if end.shape not in ((), (len(A),)):
+            raise ValueError(f"constraints: bounds of shape {end.shape} for {len(A)} rows")
+    if np.any(np.isnan(lower)) or np.any(np.isnan(upper)) or np.any(lower > upper):
+        raise ValueError("constraints: every lower bound must be a number that is not above its upper one")
+    return Constraints(A, lower, upper)
 
 
-def smooth_part(penalty, coef):
-    """The part of a penalty that has derivatives everywhere: all of it where it has no other."""
-    return penalty.value(coef) if is_smooth(penalty) else penalty.smooth(coef)
+def monotone(columns, size, increasing=True, from_zero=True):
+    """Coefficients that rise (or fall) along some columns, such as those of an ordered factor's levels.
 
-
-def is_smooth(penalty):
-    """Whether derivatives are enough to minimize it; one of the user's own that says nothing is."""
-    return getattr(penalty, "is_smooth", True)
-
-
-def is_separable(penalty):
-    """Whether the smooth part of a penalty of this module is a sum over columns."""
-    return not any(isinstance(part, Quadratic) for part in parts_of(penalty))
-
-
-def bind(penalty, columns, intercept, total_weight):
-    """The penalty for every column of the design, nothing for the intercept, and its strength on the sum."""
-    if isinstance(penalty, Sum):
-        parts = tuple(bind(part, columns, intercept, total_weight) for part in parts_of(penalty))
-        if sum(isinstance(part, GroupLasso) for part in parts) > 1:
-            raise ValueError("a sum of penalties can have one group lasso")
-        return Sum(parts)
-    if not hasattr(penalty, "bound"):  # the user's own
-        return penalty
-    bound = penalty.bound(columns, intercept)
-    strength = penalty.strength * total_weight if penalty.scale == "mean" else penalty.strength
-    return bound if isinstance(penalty, Bounds) else dataclasses.replace(bound, strength=strength, scale="sum")
+    Args:
+        columns: their indices, in order, without the intercept. size: how many columns there are, p.
+        from_zero: the first of them is not below (above) 0, the coefficient of the reference level.
+    """
+    columns = [int(j) for j in columns]
+    if len(set(columns)) != len(columns) or not all(0 <= j < size for j in columns):
+        raise ValueError(f"monotone: columns must be different indices below {size}")
+    rows = [(None, columns[0])] if from_zero and columns else []
+    A = np.zeros((len(rows) + max(len(columns) - 1, 0), size))
+    for i, (low, high) in enumerate([*rows, *itertools.pairwise(columns)]):
+        A[i, high] = 1.0
+        if low is not None:
+            A[i, low] = -1.0
+    return constraints(A if increasing else -A, lower=0.0)
 
 
 # --------------------------------------------------------------------------- checks
-def _column(weights, coef):
-    """Weights per column against coef (p,) or (p, k)."""
-    weights = jnp.asarray(weights, coef.dtype)
-    return weights if coef.ndim == 1 else weights[:, None]
-
-
-def _with_intercept(weights, columns, intercept):
-    """(columns,) weights, 1 where none are given, 0 for the intercept."""
-    free = columns - intercept
-    weights = np.ones(free) if weights is None else np.asarray(weights, float)
-    if weights.shape != (free,):
-        raise ValueError(f"the penalty has {weights.size} weights for {free} columns besides the intercept")
-    return np.concatenate([np.zeros(intercept), weights])
-
-
 def _strength(name, s):
     s = strong(s)
     if s.ndim or not np.isfinite(s) or s < 0:

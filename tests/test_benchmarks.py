@@ -272,3 +272,17 @@ def test_many_uses_agree_with_the_loops(tmp_path):
     assert "50 of 1,000, scaled" in written
     assert "target 50" in written
     assert str(ROOT) not in written
+
+
+def test_paths_are_judged(tmp_path):
+    pytest.importorskip("matplotlib")
+    from benchmarks import paths
+
+    command = ["--problems", "wide,lasso", "--rivals", "jglm", "--shrink", "200", "--repeat", "1"]
+    records = paths.main([*command, "--out", str(tmp_path)])
+    assert [r["problem"] for r in records] == ["lasso", "wide"]
+    assert all(r["kkt"] <= 1e-4 for r in records)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["paths.jsonl", "paths.md", "paths.png"]
+    assert "stopped early" in (tmp_path / "paths.md").read_text()
+    d = paths.make("wide", 50, "")
+    assert paths.judge("wide", d, np.zeros((100, d["X"].shape[1] + 1)))[0] > 1e-2

@@ -208,7 +208,17 @@ def test_the_benchmark_of_devices(command, tmp_path):
     records = command.main([*size, *some, "--parts", "many,fits", "--out", str(tmp_path)])
     assert [r.error or r.left_out for r in records] == [None] * len(records)
     fits = [r for r in records if r.kind in ("fit", "many")]
-    assert {r.way for r in fits} >= {"vmap", "newton", "sketched", "fit", "fit_numpy", "numpy"}
+    assert {r.way for r in fits} >= {
+        "vmap",
+        "fit_many",
+        "path",
+        "bootstrap",
+        "newton",
+        "sketched",
+        "fit",
+        "fit_numpy",
+        "numpy",
+    }
     assert all(r.gradient <= 1e-6 for r in fits)
     own = [r for r in fits if r.kind == "fit"]
     assert np.ptp([r.objective for r in own]) <= 1e-12

@@ -12,15 +12,16 @@ ROOT = Path(jglm.__file__).parent
 ORDER = (
     "_record", "_special", "_invert", "_support", "parameters", "expression", "_contour", "_quadrature", "_trials",
     "_choice", "density", "distribution", "_broadcast", "family", "_closed", "_quasi", "families", "links", "terms",
-    "penalties", "designs.products", "designs.placement", "designs.dense", "designs.sparse", "designs.categorical",
-    "designs.combined", "designs.lagged", "designs", "rows", "model", "solvers.base", "solvers.newton",
-    "solvers.gradient", "solvers.lbfgs", "solvers.proximal", "solvers", "padding", "drivers", "linalg", "stacked",
-    "lanes", "lockstep", "batch", "irls", "inference", "diagnostics", "checks", "response", "matrix", "data",
-    "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "looks", "workingset", "pathwise", "sketch",
-    "joint", "deferred", "estimate", "resolve", "cache", "io", "modelfile", "prediction", "residuals", "predictive",
-    "draws", "jackknife", "reweighted", "resampled", "summary", "overview", "results", "familycheck", "api",
-    "candidates", "nullmodel", "scan", "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation",
-    "manyfits", "many", "files", "demo", "cli", "__main__",
+    "penalty", "penalties", "designs.products", "designs.placement", "designs.dense", "designs.sparse",
+    "designs.categorical", "designs.combined", "designs.lagged", "designs", "rows", "model", "solvers.base",
+    "solvers.newton", "solvers.gradient", "solvers.lbfgs", "solvers.proximal", "solvers", "padding", "drivers",
+    "linalg", "stacked", "lanes", "lockstep", "batch", "irls", "inference", "diagnostics", "checks", "response",
+    "matrix", "data", "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "looks",
+    "constrained", "workingset", "pathwise", "sketch", "joint", "deferred", "smoothing", "estimate", "resolve",
+    "cache", "io", "modelfile", "prediction", "residuals", "predictive", "draws", "jackknife", "reweighted",
+    "resampled", "summary", "overview", "results", "familycheck", "api", "candidates", "nullmodel", "scan",
+    "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation", "manyfits", "many", "files", "demo",
+    "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix

@@ -124,6 +124,46 @@ def test_bounds_hold_and_are_the_constrained_optimum():
     assert 0 <= fit.params[1] <= 0.3
 
 
+def test_linear_constraints_hold_and_are_the_constrained_optimum(tmp_path):
+    from scipy.optimize import LinearConstraint
+    from scipy.optimize import minimize as reference
+
+    M = np.array([[1.0, 1, 1, 0, 0, 0], [0, 0, 1, -1, 0, 0], [0, 0, 0, 0, 1, -1]])
+    low, high = [-np.inf, 0.0, 0.1], [0.1, 0.0, np.inf]
+    fit = jglm.fit(X, Y["poisson"], family="poisson", penalty=penalties.constraints(M, low, high), tol=1e-10)
+    A = np.column_stack([np.ones(N), X])
+    loss = lambda b: float(np.sum(np.exp(A @ b) - Y["poisson"] * (A @ b)))
+    slope = lambda b: A.T @ (np.exp(A @ b) - Y["poisson"])
+    start = np.array([0, 0, 0, 0, 0, 0.2, 0])
+    rule = LinearConstraint(np.pad(M, ((0, 0), (1, 0))), low, high)
+    best = reference(loss, start, jac=slope, constraints=rule, method="SLSQP", options=dict(ftol=1e-14, maxiter=500))
+    assert fit.converged
+    held = M @ fit.params[1:]
+    assert np.all((held >= np.array(low) - 1e-10) & (held <= np.array(high) + 1e-10))
+    assert loss(fit.params) <= best.fun + 1e-7
+    np.testing.assert_allclose(fit.params, best.x, atol=1e-4)
+    fit.save(tmp_path / "model.jglm")
+    np.testing.assert_array_equal(jglm.load(tmp_path / "model.jglm").params, fit.params)
+    free = jglm.fit(X, Y["poisson"], family="poisson")
+    loose = jglm.fit(X, Y["poisson"], family="poisson", penalty=penalties.constraints(M, -50, 50))
+    np.testing.assert_allclose(loose.params, free.params, atol=1e-8)
+
+
+def test_levels_that_must_rise_are_pooled():
+    level = np.resize(np.arange(5), N)
+    hot = (level[:, None] == np.arange(1, 5)).astype(float)
+    y = RNG.poisson(np.array([2.0, 1.0, 4.0, 3.0, 6.0])[level])
+    fit = jglm.fit(hot, y, family="poisson", penalty=penalties.monotone(range(4), 4))
+    means = np.exp(fit.params[0] + np.append(0, fit.params[1:]))
+    total, count = np.bincount(level, y), np.bincount(level)
+    # Pooling adjacent violators: levels 0 and 1, and 2 and 3, have one mean each.
+    pool = lambda i, j: (total[i] + total[j]) / (count[i] + count[j])
+    wanted = [pool(0, 1), pool(0, 1), pool(2, 3), pool(2, 3), total[4] / count[4]]
+    np.testing.assert_allclose(means, wanted, rtol=1e-7)
+    falling = jglm.fit(hot, y, family="poisson", penalty=penalties.monotone(range(4), 4, increasing=False))
+    assert np.all(np.diff(np.append(0, falling.params[1:])) <= 1e-9)
+
+
 def test_penalties_add_up():
     both = penalties.lasso(4.0) + penalties.ridge(6.0)
     net = penalties.elastic_net(10.0, 0.4)
@@ -160,6 +200,11 @@ def test_what_cannot_be_is_refused():
         (lambda: fit(penalties.quadratic(np.eye(2))), "2 x 2; there are 6 columns"),
         (lambda: fit(penalties.group_lasso(1.0, ["a", "b"])), "2 groups' labels for 6 columns"),
         (lambda: fit(penalties.bounds([0.0, 1.0])), "lower has 2 bounds for 6 columns"),
+        (lambda: penalties.constraints(np.eye(2), 1.0, 0.0), "not above its upper one"),
+        (lambda: fit(penalties.constraints(np.eye(2))), "the constraints have 2 columns; there are 6"),
+        (lambda: fit(penalties.constraints(np.eye(6)[:1], 1.0) + penalties.bounds(upper=0.5)), "contradict"),
+        (lambda: fit(penalties.constraints(np.eye(6)) + penalties.lasso(1.0)), "not with a penalty that has kinks"),
+        (lambda: penalties.monotone([0, 0], 3), "different indices"),
         (lambda: fit(penalties.lasso(1.0), family=families.negative_binomial()), "estimates r besides"),
         (lambda: fit(penalties.lasso(1.0), solver="irls"), "takes solver='auto'"),
         (lambda: jglm.path(X, Y["poisson"], family="poisson", strengths=[1.0, -1.0]), "strength must be > 0"),

@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.gpu import cases, limits, tables, ways
 from benchmarks.gpu.records import REPEAT, Record, host_memory, machine, memory, take, timed
 from benchmarks.gpu.rivals import RIVALS
+from benchmarks.gpu.uses import uses
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 WAYS = {way.name: way for way in (*ways.WAYS, *RIVALS)}
@@ -152,6 +153,7 @@ def everything(args, known=()):
         yield record
     if "many" in args.parts:
         yield from (ways.many(args.fits, 200, 8, dtype, args.repeat) for dtype in args.dtype)
+        yield from uses(args.fits, min(rows[0], round(args.host_rows)), args.repeat)
     for dtype in args.dtype:
         for n in sizes(rows, args.columns, dtype, room):
             made = cases.make(n, args.columns, dtype, args.families)

@@ -83,10 +83,12 @@ def many(records):
     rows = []
     for r in records:
         each = f"{1e6 * r.warm_seconds / r.fits:.1f} µs"
-        rows.append([f"{r.fits:,} of {r.n} x {r.p}, {r.dtype}", each, seconds(r.warm_seconds), cold(r), str(r.passes),
-                     f"{r.gradient:.1e}", r.how])  # fmt: skip
+        what = f"{r.fits:,} of {r.n:,} x {r.p}, {r.dtype}"
+        figures = seconds(r.warm_seconds), cold(r), str(r.passes), f"{r.gradient:.1e}"
+        rows.append([r.label, what, each, *figures, r.how])
     head = (
         "Bernoulli fits in one call",
+        "how many",
         "a fit",
         "warm",
         "cold (compile)",
