@@ -78,7 +78,8 @@ class Looks:
             parts.append(sums)
         chi2, count = (np.sum([np.asarray(v) for v in part], axis=0) for part in zip(*parts, strict=True))
         S, width = len(flat), self.problem.width
-        grad = self.problem.hosted.rtimes(lin.reshape(len(lin), -1))
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN outside of the domain
+            grad = self.problem.hosted.rtimes(lin.reshape(len(lin), -1))
         grad = np.moveaxis(grad.reshape(-1, S, width), 0, 2).reshape(S, -1)
         free = np.maximum(count - np.count_nonzero(flat, axis=1), 1.0)
         phi = chi2 / free if self.problem.model.family.dispersion == "estimated" else np.ones(S)

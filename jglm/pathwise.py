@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from jglm.drivers import solve
-from jglm.iterate import by_irls, by_proximal, by_solver, constant_start
+from jglm.iterate import by_irls, by_solver, constant_start, mean_curvature
 from jglm.looks import Looks, filled, lots
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem
@@ -25,10 +25,12 @@ from jglm.workingset import by_working_set
 SMALL = 4e7  # multiplications of a Hessian, below which all strengths are one traced sequence
 FIRST, LEAST, MOST = 40, 4000, 160  # rows of the sample per column, at least; rows of the Hessians' per column
 LOT = 16  # strengths whose quadratic problems are one compiled call
+TRUSTED = 10.0  # by which the curvature along a step may differ from the model's
 EVERY = 5  # of the strengths, those that are found first
 PASSES = 30  # over all rows
 WIDE = 400  # coefficients, beyond which no matrix is kept for every strength
 ABOVE = 1e-9  # by which the first strength is above the least that leaves nothing: rounding is to leave nothing too
+FLOOR = 0.3  # of the curvature of a column at the mean: the least that a sample's Hessian is taken to have
 SEED = 0
 
 
@@ -125,6 +127,11 @@ def _together(problem, strengths, tol, sizes, progress):
     some = np.unique(np.append(np.arange(0, count, EVERY), count - 1))
     begun = _sequence(first, strengths[some] * share[0], 0.3)
     hess = hessians(second, begun.flat) / share[1]
+    if not problem.design.is_matrix:
+        # A column of few nonzeros has (next to) no curvature where the sample has none of its rows.
+        least = FLOOR * mean_curvature(problem) * np.tile(problem.squares(problem.prepared.weight), problem.width)
+        every = np.arange(len(least))
+        hess[:, every, every] = np.maximum(hess[:, every, every], least)
     found, models = polish(problem, strengths[some], begun.flat, hess, tol, progress)
     others = np.setdiff1d(np.arange(count), some)
     if not len(others):
@@ -164,11 +171,12 @@ class Models:
         return _targets(model, strengths, self.flat, self.grad, self.hess, np.ones(len(strengths)))[0]
 
     def learn(self, at, flat, grad):
-        """Take in gradients at other points: a BFGS update of each Hessian, and the point itself."""
+        """Take in gradients at other points: a BFGS update of each Hessian, and the point itself. Where the curvature
+        on the way is of another order than the model's, the point is too far to tell of it."""
         move, turn = flat - self.flat[at], grad - self.grad[at]
         bent = np.einsum("sij,sj->si", self.hess[at], move)
         own, bend = np.sum(move * bent, axis=1), np.sum(move * turn, axis=1)
-        good = (bend > 1e-8 * own) & (own > 0)
+        good = (bend > own / TRUSTED) & (bend < own * TRUSTED)
         at, bent, turn, own, bend = at[good], bent[good], turn[good], own[good], bend[good]
         self.hess[at] += (
             turn[:, :, None] * (turn / bend[:, None])[:, None] - bent[:, :, None] * (bent / own[:, None])[:, None]
@@ -220,12 +228,18 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
         if not len(going):
             break
         trial[going] = best.flat[going] + share[going, None] * step[going]
-    for i in np.flatnonzero(best.status == Status.RUNNING):
+    lost = np.flatnonzero(best.status == Status.RUNNING)
+    for i in lost:
         seen = problem if fold is None else without_fold(problem, fold, left_out[i])
         seen = seen.with_model(at_strength(problem.model, strengths[i]))
-        last = by_proximal(seen, problem.shape(best.flat[i]), tol, 100, False)
+        start = problem.shape(best.flat[i]) if np.isfinite(best.decrement[i]) else None
+        last = by_working_set(seen, start, tol, 100, False)
         best.flat[i], best.status[i], best.decrement[i] = last.flat, last.status, 0.0
         best.n_iter[i] += len(last.history)
+    if len(lost):
+        models.flat[lost] = best.flat[lost]
+        models.grad[lost] = look(best.flat[lost], left_out[lost])[0]
+        models.hess[lost] = hessians(problem, best.flat[lost])
     return best, models
 
 

@@ -214,9 +214,11 @@ def _sums_at(model, X, Z, y, weight, offset, flat, factors, bends):
 
 def inverses(H):
     """H^-1 (b, P, P) of positive definite matrices, NaN where one is (nearly) singular."""
-    d = np.sqrt(np.einsum("bii->bi", H))
+    with np.errstate(invalid="ignore"):
+        d = np.sqrt(np.einsum("bii->bi", H))
     sound = np.all(np.isfinite(H), axis=(1, 2)) & np.all(d > 0, axis=1)
-    unit = np.where(sound[:, None, None], H / (d[:, :, None] * d[:, None, :]), np.eye(H.shape[1]))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        unit = np.where(sound[:, None, None], H / (d[:, :, None] * d[:, None, :]), np.eye(H.shape[1]))
     try:
         inverse = np.linalg.inv(unit)
     except np.linalg.LinAlgError:
@@ -224,7 +226,8 @@ def inverses(H):
     inflation = np.einsum("bii->bi", inverse)
     sound &= np.all((inflation > 0) & (inflation < batch.INFLATED), axis=1)
     inverse = np.where(sound[:, None, None], inverse, np.nan)
-    return inverse / (d[:, :, None] * d[:, None, :])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return inverse / (d[:, :, None] * d[:, None, :])
 
 
 def _inverse(H):
