@@ -166,7 +166,7 @@ def _one_ratio(source, grid, fold, count, tol, bar):
     """(the path through all rows, held-out deviances per unit of weight (S, F))."""
     problem = source.problem
     points, models = pathwise.follow(problem, grid, tol, None)
-    path = source.path(grid, points)
+    path = source.path(grid, points, models)
     if bar is not None:
         bar.advance(1)
     null, held = pathwise.null_point(problem), []

@@ -50,7 +50,7 @@ def fit_many(X, Y, *, family, link=None, weights=None, offset=None, exposure=Non
     >>> X = [[0.0], [1.0], [2.0], [3.0]]
     >>> jglm.fit_many(X, [[1, 0], [2, 2], [6, 3], [14, 7]], family="poisson").params.round(3)
     array([[-0.085,  0.911],
-           [-0.276,  0.752]])
+           [-0.673,  0.885]])
     """
     checks.choice("covariance", covariance, COVARIANCES)
     checks.choice("moderate", moderate, (None, "trend"))

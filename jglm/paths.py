@@ -23,7 +23,8 @@ class CoefficientPath:
     """Fits at `strengths` (S,), the largest first: `params` (S, p) or (S, p, k), the intercept's first.
 
     `deviance` (S,), `null_deviance` (of the unpenalized columns alone), `df` (S,) coefficients that are not 0 besides
-    the intercept, `status` and `n_iter` (S,).
+    the intercept, `status` and `n_iter` (S,); `kkt` (S,), the largest residual of the optimality conditions per unit of
+    weight.
     """
 
     model: Model
@@ -34,6 +35,7 @@ class CoefficientPath:
     null_deviance: float
     status: list
     n_iter: np.ndarray
+    kkt: np.ndarray
     intercept: bool
     _source: Any = field(default=None, repr=False)
 
@@ -122,8 +124,8 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, ratio=None,
     >>> import numpy as np, jglm
     >>> X = np.column_stack([np.arange(8.0), [1, -1] * 4])
     >>> jglm.path(X, [1, 1, 2, 4, 6, 9, 16, 25], family="poisson", strengths=[60.0, 6.0]).params.round(2)
-    array([[0.84, 0.3 , 0.  ],
-           [0.15, 0.44, 0.  ]])
+    array([[ 1.14,  0.23,  0.  ],
+           [-0.01,  0.46,  0.  ]])
     """
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
                  intercept=intercept, names=names, functions=functions)  # fmt: skip
@@ -133,11 +135,11 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, ratio=None,
         grid = grid_of(source.problem, strengths, ratio, l1_ratio if penalty is None else None)
         bar = None if progress is False else Counted(len(grid), 0.0 if progress else 1.0, "strength")
         try:
-            points, _ = pathwise.follow(source.problem, grid, checks.positive("tol", tol), bar and bar.advance)
+            points, models = pathwise.follow(source.problem, grid, checks.positive("tol", tol), bar and bar.advance)
         finally:
             if bar is not None:
                 bar.close()
-        return source.path(grid, points)
+        return source.path(grid, points, models)
 
 
 def penalty_of(penalty, l1_ratio, weights):
@@ -202,16 +204,19 @@ class Source:
         """The data seen through a model."""
         return Problem(model, self.prepared, np.ones(self.prepared.design.shape[1], bool))
 
-    def path(self, grid, points):
-        """The `CoefficientPath` of points on a grid."""
+    def path(self, grid, points, models=None):
+        """The `CoefficientPath` of points on a grid; `models` may know the gradients there."""
         looks, null = pathwise.Looks(self.problem), pathwise.null_point(self.problem)
+        at = points if models is None else models
+        grad = looks(at.flat, np.full(len(grid), -1))[0] if models is None else models.grad
+        kkt = pathwise.residuals(self.problem, grid, at.flat, grad)
         losses = looks.losses(np.concatenate([null[None], points.flat]))
         # The deviance is twice the loss but for what the data alone say.
         first = float(self.problem.totals(self.problem.lin(null)).deviance)
         params = np.stack([self.problem.shape(flat) for flat in points.flat])
         return CoefficientPath(
             self.problem.model, grid, params, self.prepared.names, first + 2 * (losses[1:] - losses[0]), first,
-            [Status(int(v)) for v in points.status], points.n_iter, bool(self.intercept), self,
+            [Status(int(v)) for v in points.status], points.n_iter, kkt, bool(self.intercept), self,
         )  # fmt: skip
 
     def fit_at(self, strength, params, status, n_iter):

@@ -202,7 +202,7 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
     best = Points(flat.copy(), np.full(count, np.inf), np.full(count, Status.RUNNING), np.zeros(count, int))
     models = Models(flat.copy(), np.zeros_like(flat), np.array(hess))
     trial, step, share = flat.copy(), np.zeros_like(flat), np.ones(count)
-    going, slow = np.arange(count), np.zeros(count, int)
+    going, slow, slope = np.arange(count), np.zeros(count, int), np.zeros_like(flat)
     for i in range(PASSES):
         grad, phi = look(trial[going], left_out[going])
         if i:
@@ -216,7 +216,7 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
         better = np.isfinite(decrement) & (decrement <= 2 * best.decrement[going])
         at = going[better]
         slow[at] += decrement[better] > 0.5 * best.decrement[at]
-        best.flat[at], best.decrement[at] = trial[at], decrement[better]
+        best.flat[at], best.decrement[at], slope[at] = trial[at], decrement[better], grad[better]
         step[at], share[at] = (target - trial[going])[better], 1.0
         worse = going[~better]
         share[worse] /= 4
@@ -237,10 +237,9 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
         best.flat[i], best.status[i], best.decrement[i] = last.flat, last.status, 0.0
         best.n_iter[i] += len(last.history)
     if len(lost):
-        models.flat[lost] = best.flat[lost]
-        models.grad[lost] = look(best.flat[lost], left_out[lost])[0]
+        slope[lost] = look(best.flat[lost], left_out[lost])[0]
         models.hess[lost] = hessians(problem, best.flat[lost])
-    return best, models
+    return best, Models(best.flat.copy(), slope, models.hess)
 
 
 # --------------------------------------------------------------------------- without a part of the rows
@@ -263,6 +262,26 @@ def leave_out(problem, strengths, points, models, fold, which, tol):
     own = Looks(part)(models.flat, np.full(len(strengths), -1))[0]
     rest = Models(models.flat, models.grad - own, models.hess * share)
     return polish(problem, strengths, rest.minima(problem.model, strengths), rest.hess, tol, None, fold, every)[0].flat
+
+
+def residuals(problem, strengths, flat, grad):
+    """(S,) the largest KKT residual of each strength, per unit of weight, from gradients of the loss (S, P)."""
+    total = float(np.sum(problem.prepared.weight))
+    return np.asarray(_residuals(problem.model, np.asarray(strengths), flat, grad, 1 / total)) / total
+
+
+@jax.jit
+def _residuals(model, strengths, flat, grad, step):
+    width = model.width()
+
+    def one(part):
+        strength, flat, grad = part
+        own = at_strength(model, strength)
+        here = Unknowns(flat if width is None else flat.reshape(width, -1).T, {})
+        slope = own.penalized(0.0, grad, here)[1]
+        return jnp.max(jnp.abs(own.terms(here).residual(flat, slope, step)))
+
+    return lax.map(one, (strengths, flat, grad))
 
 
 def _targets(model, *given):

@@ -39,6 +39,18 @@ class Terms:
         held = jnp.zeros(flat.shape[0] + 1, bool).at[self.members].max(held[:, None])
         return free & ~held[:-1]
 
+    def residual(self, flat, slope, step):
+        """(flat - prox(flat - step slope)) / step (P,): what is left of the optimality conditions at coefficients where
+        the smooth part has this gradient; for l1 alone slope + l1 sign(b), or how much |slope| passes l1 by at 0."""
+        x = flat - step * slope
+        x = jnp.sign(x) * jnp.maximum(jnp.abs(x) - step * self.l1, 0.0)
+        if self.members is not None:
+            own = jnp.append(x, 0.0)[self.members]
+            size = jnp.sqrt(jnp.sum(own**2, axis=1))
+            share = jnp.maximum(1 - step * self.strength / jnp.where(size > 0, size, 1.0), 0.0)
+            x = jnp.append(x, 0.0).at[self.members].set(own * share[:, None])[:-1]
+        return (flat - jnp.clip(x, self.lower, self.upper)) / step
+
     def padded(self, more):
         """With so many unpenalized coefficients behind."""
         if more == 0:

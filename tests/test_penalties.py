@@ -252,6 +252,7 @@ def path():
 def test_a_path_is_its_fits(path):
     assert path.df[0] == 0
     assert path.converged
+    assert np.all(path.kkt < 1e-8)
     assert np.all(np.diff(path.strengths) < 0)
     for i in (0, 5, 11):
         fit = jglm.fit(X, Y["poisson"], family="poisson", offset=0.1 * X[:, 0], weights=W,
@@ -315,6 +316,8 @@ def test_all_strengths_at_once_end_where_one_after_the_other_do(family, monkeypa
         np.testing.assert_allclose(centred(problem, both.flat), centred(problem, one.flat), atol=1e-7)
         gradients = looks.Looks(problem)(both.flat, np.full(7, -1))[0]
         np.testing.assert_allclose(models.flat, both.flat, atol=1e-6)
+        assert np.max(pathwise.residuals(problem, grid, both.flat, gradients)) < 1e-8
+        assert np.min(pathwise.residuals(problem, grid * 1.1, both.flat, gradients)[1:]) > 1e-5
         np.testing.assert_allclose(models.grad, gradients, atol=1e-3)
         slow = pathwise._one_by_one(problem, grid, 1e-9, None)
         np.testing.assert_allclose(centred(problem, slow.flat), centred(problem, one.flat), atol=1e-7)
