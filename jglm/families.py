@@ -12,7 +12,7 @@ from jax.scipy.special import gammaln, xlogy
 
 from jglm import _closed as closed
 from jglm import _quasi
-from jglm._special import LOG_2PI, log1mexp, softplus
+from jglm._special import LOG_2PI, log1mexp, log_gamma, softplus
 from jglm.family import Family
 from jglm.parameters import Free
 
@@ -217,7 +217,7 @@ def beta():
     """y in (0, 1) with T = (log y, log(1 - y)), eta = (mu phi, (1 - mu) phi): the link is on the mean mu, and the
     precision phi has coefficients on the log scale, one or those of `precision=` (Ferrari and Cribari-Neto 2004)."""
     return Family(
-        "beta", dim=2, a=lambda eta: jnp.sum(gammaln(eta)) - gammaln(jnp.sum(eta)), domain=ABOVE,
+        "beta", dim=2, a=lambda eta: jnp.sum(log_gamma(eta)) - log_gamma(jnp.sum(eta)), domain=ABOVE,
         T=lambda y: jnp.stack([jnp.log(y), jnp.log1p(-y)]), log_b=lambda y, phi: -jnp.log(y) - jnp.log1p(-y),
         support="unit_interval", moments=_beta_moments, free={"precision": REGRESSED}, default_link="logit",
         parametrize=lambda mean, lin, precision: precision * jnp.stack([(m := mean(lin)), 1 - m]),
@@ -239,7 +239,7 @@ def dirichlet(k=None, parametrization="common"):
         )  # fmt: skip
     return Family(
         "dirichlet", dim=_classes("dirichlet", k), domain=ABOVE,
-        a=lambda eta: jnp.sum(gammaln(eta)) - gammaln(jnp.sum(eta)),
+        a=lambda eta: jnp.sum(log_gamma(eta)) - log_gamma(jnp.sum(eta)),
         T=jnp.log, vector_y=True, log_b=lambda y, phi: -jnp.sum(jnp.log(y)), support="simplex", response="shares",
         moments=_dirichlet_moments, like="dirichlet" if parametrization == "common" else "categorical",
         sampler=lambda key, eta, phi: jax.random.dirichlet(key, eta, dtype=eta.dtype), **own,
@@ -268,7 +268,7 @@ def gamma_mean_dispersion():
     """A gamma with both parameters free: T = (log y, y), eta = (1, -1 / mu) / phi; the link is on mu, and log phi (1 /
     shape) has coefficients, one or those of `precision=`."""
     return Family(
-        "gamma_mean_dispersion", dim=2, a=lambda eta: gammaln(eta[0]) - eta[0] * jnp.log(-eta[1]),
+        "gamma_mean_dispersion", dim=2, a=lambda eta: log_gamma(eta[0]) - eta[0] * jnp.log(-eta[1]),
         domain=(ABOVE, BELOW), T=lambda y: jnp.stack([jnp.log(y), y]), log_b=lambda y, phi: -jnp.log(y),
         support="positive", default_link="log", companion="gamma", free={"dispersion": REGRESSED},
         moments=lambda eta: (-eta[0] / eta[1], eta[0] / eta[1] ** 2),
