@@ -175,7 +175,7 @@ class _Run:
             with jax.enable_x64(True), np.errstate(all="ignore"):
                 return self.process(models[part], own, None if start is None else start[models[part]], len(parts) == 1)
 
-        rows = [np.arange(len(models))[part] for part in parts]
+        rows = [np.arange(part.start, min(part.stop, len(models))) for part in parts]
         left = [v for v in _in_threads(lambda r: one(slice(r[0], r[-1] + 1)), rows, self.stack, self.host) if len(v[0])]
         if not left:
             return np.zeros(0, int), None

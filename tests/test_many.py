@@ -326,3 +326,19 @@ def test_the_benchmark_runs(tmp_path, monkeypatch):
     assert one["gradient"] <= 1e-6
     assert one["warm"] > 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["many.jsonl", "many.md", "many.png"]
+
+
+def test_memory_does_not_grow_with_the_number_of_chunks():
+    import tracemalloc
+
+    m, n = 20_000, 8
+    X, Y = np.random.default_rng(3).normal(size=(m, n, 1)), np.random.default_rng(4).poisson(3.0, (n, m)) + 1.0
+    given = dict(family="poisson", chunk=50, covariance=None, progress=False)
+    jglm.fit_many(X[:200], Y[:, :200], **given)
+    tracemalloc.start()
+    try:
+        jglm.fit_many(X, Y, **given)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * (X.nbytes + Y.nbytes)  # an index of all models for each of 400 chunks would be 64 MB
