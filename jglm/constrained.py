@@ -9,45 +9,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import linalg, penalties
-from jglm.iterate import Found, constant_start
+from jglm.iterate import constant_start, descend
 from jglm.model import Unknowns
 from jglm.problem import flatten_host
-from jglm.solvers import Status
+from jglm.solvers.proximal import steadied
 
 ACTIVE = 1e-9  # of its size, within which an inequality counts as met
 
 
-def by_constrained(problem, start, tol, most):
+def by_constrained(problem, start, tol, most, progress):
     """As `iterate.by_proximal`, for a penalty with `Constraints`; raises ValueError where nothing obeys them."""
     A, c = inequalities(problem)
     flat = flatten_host(constant_start(problem) if start is None else start)
-    unit = np.eye(len(flat))
-    flat = nearest(unit, flat, A, c)
+    flat = nearest(np.eye(len(flat)), flat, A, c)
     if flat is None:
         raise ValueError("no coefficients obey the constraints; they contradict one another")
-    here, status, history = _look(problem, flat), Status.MAX_ITER, []
-    if not np.isfinite(here[0]):
-        return Found(flat, np.zeros_like(flat), Status.INVALID_START, np.zeros((1, 2)), "constrained")
-    before = np.inf
-    for _ in range(most):
-        value, slope, H, phi = here
-        target = nearest(H, flat - np.linalg.solve(H, slope), A, c)
+
+    def propose(flat, seen):
+        target = nearest(seen.H, flat - np.linalg.solve(seen.H, seen.slope), A, c)
         if target is None:
-            status = Status.STALLED
-            break
+            return None
         step = target - flat
-        decrement = float(np.sqrt(max(step @ H @ step, 0.0) / phi))
-        history.append((value, float(np.max(np.abs(H @ step)))))
-        if decrement <= tol or (decrement < 1e-5 and decrement > 0.9 * before):
-            status = Status.CONVERGED if decrement <= tol else Status.FLOOR
-            break
-        before = decrement
-        after = _search(problem, flat, step, value, slope)
-        if after is None:
-            status = Status.FLOOR if decrement < 1e-5 else Status.STALLED
-            break
-        flat, here = after
-    return Found(flat, np.zeros_like(flat), status, np.array(history), "constrained")
+        return step, seen.H @ step, seen.slope @ step, problem.dispersion(seen.view, len(flat))
+
+    return descend(flat, lambda flat: _Look(problem, flat), propose, tol, most, progress, "constrained")
 
 
 def inequalities(problem):
@@ -95,30 +80,18 @@ def nearest(H, center, A, c):
     return x if good else plain
 
 
-def _look(problem, flat):
-    """(objective, gradient, Hessian, dispersion) at flat coefficients."""
-    p, model = problem.prepared, problem.model
-    view = problem.derivatives(problem.lin(flat))
-    bend = view.expected if view.score.ndim > 1 else np.where(view.observed > 0, view.observed, view.expected)
-    w = p.weight if bend.ndim == 1 else p.weight[:, None, None]
-    extra, slope = _smooth(model, Unknowns(jnp.asarray(problem.shape(flat)), {}))
-    grad = np.ravel(problem.hosted.rtimes((p.weight * view.score.T).T).T) + np.asarray(slope)
-    H = problem.gram(w * bend) + problem.penalty_hessian(flat)
-    phi = 1.0
-    if model.family.dispersion == "estimated" and view.score.ndim == 1:
-        chi2 = np.divide(view.score**2, view.expected, out=np.zeros_like(view.score), where=p.weight > 0)
-        phi = max(float(p.weight @ chi2) / max(p.nobs - len(flat), 1.0), np.finfo(float).tiny)
-    return view.objective + float(extra), grad, H + 1e-9 * np.diag(np.diagonal(H)), phi
+class _Look:
+    """The objective, its gradient and Hessian at flat coefficients."""
+
+    def __init__(self, problem, flat):
+        p, model = problem.prepared, problem.model
+        self.view = view = problem.derivatives(problem.lin(flat))
+        bend = view.expected if view.score.ndim > 1 else np.where(view.observed > 0, view.observed, view.expected)
+        extra, slope = _smooth(model, Unknowns(jnp.asarray(problem.shape(flat)), {}))
+        self.objective = view.objective + float(extra)
+        self.slope = np.ravel(problem.hosted.rtimes((p.weight * view.score.T).T).T) + np.asarray(slope)
+        w = p.weight if bend.ndim == 1 else p.weight[:, None, None]
+        self.H = np.asarray(steadied(problem.gram(w * bend) + problem.penalty_hessian(flat)))
 
 
 _smooth = jax.jit(lambda model, point: model.penalized(0.0, jnp.zeros(jnp.size(point.coef)), point))
-
-
-def _search(problem, flat, step, value, slope):
-    """(coefficients, _look) at the first of the halved steps that lowers the objective enough, or None."""
-    for share in 0.5 ** np.arange(30):
-        there = flat + share * step
-        look = _look(problem, there)
-        if look[0] <= value + 1e-4 * share * (slope @ step) + 1e-10 * (1 + abs(value)):
-            return there, look
-    return None

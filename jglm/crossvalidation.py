@@ -1,7 +1,6 @@
 """cross_validate: the strength of a penalty by the deviance of rows that a fit has not seen."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import jax
 import numpy as np
@@ -10,25 +9,23 @@ from jglm import cache, checks, pathwise, penalties
 from jglm.paths import CoefficientPath, Source, grid_of, penalty_of
 from jglm.progress import Counted
 
-LOOSE = 0.1  # standard errors: nearer to the optimum the fits of folds change no held-out deviance
-
 
 @dataclass(frozen=True)
 class CrossValidation:
     """Held-out deviances and the paths through all rows.
 
     `l1_ratios` (R,), `strengths` (R, S), `fold_deviance` (R, S, F): the deviance of each fold's rows under the fit of
-    the others, per unit of weight. `deviance` (R, S) is their mean weighted by the folds' weights, `deviance_se` its
-    standard error over folds.
+    the others, per unit of weight; `fold_kkt` (R, S, F): the KKT residuals of those fits. `deviance` (R, S) is the mean
+    over folds by their weights, `deviance_se` its standard error over folds.
     """
 
     l1_ratios: np.ndarray
     strengths: np.ndarray
     fold_deviance: np.ndarray
+    fold_kkt: np.ndarray
     fold_weight: np.ndarray
     fold: np.ndarray
     paths: list
-    _source: Any = field(default=None, repr=False)
 
     def __repr__(self):
         return (
@@ -94,10 +91,10 @@ class CrossValidation:
         return draw_cross_validation(self, ax)
 
 
-def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalty=None, ratio=None, standardize=False,
-                   link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
-                   intercept=True, tol=1e-6, names=None, penalty_weights=None, functions=None, groups=None, seed=0,
-                   progress=None):  # fmt: skip
+def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=None,
+                   standardize=False, link=None, weights=None, weight_kind="prior", offset=None, exposure=None,
+                   trials=None, intercept=True, tol=1e-6, names=None, penalty_weights=None, functions=None, groups=None,
+                   seed=0, progress=None):  # fmt: skip
     """Choose the strength of a penalty by cross-validation.
 
     Every strength is fitted without each fold in turn, and judged by the deviance of that fold's rows.
@@ -107,14 +104,15 @@ def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalt
         groups: (n,) labels: rows of one label stay in one fold.
         l1_ratio: a number or several.
 
-    All else as in `jglm.path`. The folds' fits end at a tenth of a standard error from their optimum, or at `tol` where
-    that is larger; no held-out deviance changes by what is left. Returns a `CrossValidation`. Raises ValueError for
-    input that cannot be.
+    All else as in `jglm.path`; the fits without a fold end at `tol` too. Returns a `CrossValidation`. Raises ValueError
+    for input that cannot be.
     """
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
                  intercept=intercept, names=names, functions=functions)  # fmt: skip
     ratios = np.atleast_1d(np.asarray(l1_ratio, float))
     tol = checks.positive("tol", tol)
+    if len(ratios) > 1 and penalty is not None:
+        raise ValueError("penalty= has an l1_ratio of its own; give several of them without it")
     with jax.enable_x64(True):
         cache.enable()
         source = Source(X, y, family, link, penalty_of(penalty, ratios[0], penalty_weights), standardize, given)
@@ -127,15 +125,15 @@ def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalt
             for value in ratios:
                 if len(ratios) > 1:
                     source = source.with_penalty(penalties.elastic_net(1.0, value, weights=penalty_weights))
-                grid = grid_of(source.problem, strengths, ratio, value if penalty is None else None)
+                grid = grid_of(source, strengths, min_ratio, value if penalty is None else None)
                 found.append(_one_ratio(source, grid, fold, count, tol, bar))
         finally:
             if bar is not None:
                 bar.close()
         weight = np.bincount(fold, source.prepared.weight, count)
-        paths, held = zip(*found, strict=True)
+        paths, held, kkt = zip(*found, strict=True)
         grids = np.stack([p.strengths for p in paths])
-        return CrossValidation(ratios, grids, np.stack(held), weight, fold, list(paths), source)
+        return CrossValidation(ratios, grids, np.stack(held), np.stack(kkt), weight, fold, list(paths))
 
 
 def folds_of(folds, groups, seed, n):
@@ -163,17 +161,18 @@ def folds_of(folds, groups, seed, n):
 
 
 def _one_ratio(source, grid, fold, count, tol, bar):
-    """(the path through all rows, held-out deviances per unit of weight (S, F))."""
+    """(the path through all rows, held-out deviances per unit of weight (S, F), KKT residuals of the folds' fits)."""
     problem = source.problem
     points, models = pathwise.follow(problem, grid, tol, None)
     path = source.path(grid, points, models)
     if bar is not None:
         bar.advance(1)
-    null, held = pathwise.null_point(problem), []
+    null, held, kkt = source.null, [], []
     # The deviance is twice the loss but for what the data alone say, which the null model tells.
     unit = np.asarray(problem.at(problem.lin(null))[0].deviance)
     for which in range(count):
-        flat = pathwise.leave_out(problem, grid, points, models, fold, which, max(tol, LOOSE))
+        flat, residual = pathwise.leave_out(problem, grid, points, models, fold, which, tol)
+        kkt.append(residual)
         part = problem.part(np.flatnonzero(fold == which), problem.model.penalty)
         losses = pathwise.Looks(part).losses(np.concatenate([null[None], flat]))
         w = part.prepared.weight
@@ -181,4 +180,4 @@ def _one_ratio(source, grid, fold, count, tol, bar):
         held.append((first + 2 * (losses[1:] - losses[0])) / np.sum(w))
         if bar is not None:
             bar.advance(1)
-    return path, np.stack(held, axis=1)
+    return path, np.stack(held, axis=1), np.stack(kkt, axis=1)

@@ -122,7 +122,7 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
         if solver not in ("auto", "newton") and not isinstance(solver, ProximalNewton):
             raise ValueError("a penalty with kinks or bounds takes solver='auto' or ProximalNewton()")
         if any(isinstance(part, penalties.Constraints) for part in penalties.parts_of(problem.model.penalty)):
-            return by_constrained(problem, start, tol, most)
+            return by_constrained(problem, start, tol, most, progress)
         begin = by_proximal if isinstance(solver, ProximalNewton) or solver == "newton" else by_working_set
         return begin(problem, start, tol, most, progress)
     if solver == "irls" or (solver == "auto" and problem.small):

@@ -37,18 +37,13 @@ class Found:
 
 def by_irls(problem, start, tol, most):
     """Newton's method on the host; None where it has no valid start."""
-    prepared, model = problem.prepared, problem.model
+    prepared = problem.prepared
     P = problem.penalty_hessian(np.zeros(problem.design.shape[1] * problem.width))
 
     def look(flat):
         return problem.derivatives(problem.lin(flat), 0.0 if P is None else 0.5 * flat @ P @ flat)
 
-    def phi_of(view):
-        if model.family.dispersion == "fixed" or view.score.ndim > 1:
-            return 1.0
-        chi2 = np.divide(view.score**2, view.expected, out=np.zeros_like(view.score), where=prepared.weight > 0)
-        return float(np.dot(prepared.weight, chi2)) / max(prepared.nobs - problem.design.shape[1], 1)
-
+    phi_of = lambda view: problem.dispersion(view, problem.design.shape[1])
     if start is None:
         lin = problem.start()
         flat = irls.first_step(problem.X, prepared.weight, lin, prepared.offset, problem.derivatives(lin), P)
@@ -58,6 +53,60 @@ def by_irls(problem, start, tol, most):
     if end is None:
         return None
     return Found(end.flat, end.late, end.status, np.array(end.history), "irls")
+
+
+def descend(flat, look, propose, tol, most, progress, name):
+    """Newton-like steps on the host until they are below tol standard errors: `Found`, INVALID_START where the
+    objective is not finite at the start.
+
+    Args:
+        look: flat -> what is seen there, with its `objective`, the penalty included.
+        propose: (flat, seen) -> (step, Hessian times step, what it promises (< 0), dispersion), or None where there
+            is no step.
+
+    Ctrl-C ends it with the best point so far.
+    """
+    seen, status, history, before = look(flat), Status.MAX_ITER, [], np.inf
+    if not np.isfinite(seen.objective):
+        return Found(flat, np.zeros_like(flat), Status.INVALID_START, np.zeros((1, 2)), name)
+    bar = None if progress is False else Progress(most, 0.0 if progress else 1.0)
+    try:
+        for i in range(most):
+            proposed = propose(flat, seen)
+            if proposed is None:
+                status = Status.STALLED
+                break
+            step, bent, drop, phi = proposed
+            decrement = float(np.sqrt(max(step @ bent, 0.0) / max(phi, np.finfo(float).tiny)))
+            largest = float(np.max(np.abs(bent), initial=0.0))
+            history.append((seen.objective, largest))
+            if bar is not None:
+                bar(i + 1, seen.objective, largest, decrement)
+            # Where a small distance gets hardly smaller, only rounding is left.
+            if decrement <= tol or (decrement < 1e-5 and decrement > 0.9 * before):
+                status = Status.CONVERGED if decrement <= tol else Status.FLOOR
+                break
+            before = decrement
+            after = _halved(look, flat, step, seen, drop)
+            if after is None:
+                status = Status.FLOOR if decrement < 1e-5 else Status.STALLED
+                break
+            flat, seen = after
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+    finally:
+        if bar is not None:
+            bar.close()
+    return Found(flat, np.zeros_like(flat), status, np.array(history).reshape(-1, 2), name)
+
+
+def _halved(look, flat, step, seen, drop):
+    """(coefficients, what is seen there) at the first of the halved steps that lowers the objective enough, or None."""
+    for share in 0.5 ** np.arange(30):
+        there = look(flat + share * step)
+        if there.objective <= seen.objective + 1e-4 * share * drop + 1e-10 * abs(seen.objective):
+            return flat + share * step, there
+    return None
 
 
 def by_solver(problem, solver, start, progress):

@@ -68,19 +68,15 @@ def fit_many(X, Y, *, family, link=None, weights=None, offset=None, exposure=Non
         family, values = manyinput.parameters(taken.family, family_params, m)
         model = _model(family, link, penalty, ridge, taken, values, columns, start, m)
         options = dict(
-            tol=_positive(tol), max_iter=checks.whole("max_iter", max_iter), chunk=checks.whole("chunk", chunk)
+            tol=checks.positive("tol", tol),
+            max_iter=checks.whole("max_iter", max_iter),
+            chunk=checks.whole("chunk", chunk),
         )
         fits = _fit(model, taken, values, options, progress, covariance)
         if moderate is not None:
             fits = _moderated(fits, model, taken, options, progress, covariance)
     _warn_about(fits)
     return fits
-
-
-def _positive(tol):
-    if not (np.ndim(tol) == 0 and np.isfinite(tol) and tol > 0):
-        raise ValueError(f"tol is {tol!r}; it must be a positive number")
-    return float(tol)
 
 
 def _model(family, link, penalty, ridge, taken, values, columns, start, m):

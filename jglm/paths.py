@@ -1,13 +1,13 @@
 """path: the fits of one model at many strengths of a penalty, and what can be asked of them."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
 
 from jglm import api, cache, checks, pathwise, penalties
-from jglm.designs import products
 from jglm.estimate import statistics
 from jglm.iterate import Found
 from jglm.model import Model
@@ -97,7 +97,7 @@ class CoefficientPath:
         return draw_path(self, ax, labels)
 
 
-def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, ratio=None, standardize=False, link=None,
+def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=None, standardize=False, link=None,
          weights=None, weight_kind="prior", offset=None, exposure=None, trials=None, intercept=True, tol=1e-6,
          names=None, penalty_weights=None, functions=None, progress=None):  # fmt: skip
     """Fit a generalized linear model at many strengths of a penalty.
@@ -107,12 +107,12 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, ratio=None,
 
     Args:
         X, y: as in `jglm.fit`; or a formula and a data frame, as in `jglm.glm`.
-        strengths: how many, from the least that leaves no penalized coefficient evenly in log down to `ratio` of it; or
-            an array of them, all > 0.
+        strengths: how many, from the least that leaves no penalized coefficient evenly in log down to `min_ratio` of
+            it; or an array of them, all > 0.
         l1_ratio: between 0 (ridge) and 1 (lasso).
         penalty: instead of l1_ratio, any of `jglm.penalties`, whose own strength the strengths multiply.
-        ratio: of the last strength to the first; None is 1e-4, or 1e-2 where there are more columns than rows, as in
-            glmnet.
+        min_ratio: of the last strength to the first; None is 1e-4, or 1e-2 where there are more columns than rows, as
+            in glmnet.
         standardize: penalize the coefficients of columns of variance 1; `params` are those of X either way.
         penalty_weights: (p,) >= 0 per column, multiplying its strength; 0 leaves it unpenalized.
         tol: the distance left to the optimum in standard errors, sqrt(d'H d / phi) for the next step d.
@@ -132,7 +132,7 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, ratio=None,
     with jax.enable_x64(True):
         cache.enable()
         source = Source(X, y, family, link, penalty_of(penalty, l1_ratio, penalty_weights), standardize, given)
-        grid = grid_of(source.problem, strengths, ratio, l1_ratio if penalty is None else None)
+        grid = grid_of(source, strengths, min_ratio, l1_ratio if penalty is None else None)
         bar = None if progress is False else Counted(len(grid), 0.0 if progress else 1.0, "strength")
         try:
             points, models = pathwise.follow(source.problem, grid, checks.positive("tol", tol), bar and bar.advance)
@@ -148,25 +148,27 @@ def penalty_of(penalty, l1_ratio, weights):
         return penalties.elastic_net(1.0, l1_ratio, weights=weights)
     if weights is not None:
         raise ValueError("penalty= has weights of its own; give penalty_weights= with l1_ratio= only")
-    if not hasattr(penalty, "at"):
+    if not hasattr(penalty, "times"):
         raise TypeError(f"penalty is a {type(penalty).__name__}; it must be one of jglm.penalties")
     return penalty
 
 
-def grid_of(problem, strengths, ratio, l1_ratio):
+def grid_of(source, strengths, min_ratio, l1_ratio):
     """The strengths of a path, the largest first."""
     if np.ndim(strengths):
         grid = np.sort(checks.numbers("strengths", strengths, shape=np.shape(strengths)))[::-1]
         checks.refuse("strengths", grid <= 0, "zero or negative", "a strength must be > 0")
         return grid
-    count = checks.whole("strengths", strengths)
-    if ratio is None:
-        ratio = 1e-2 if problem.design.shape[0] < problem.design.shape[1] else 1e-4
+    count, problem = checks.whole("strengths", strengths), source.problem
+    if min_ratio is None:
+        min_ratio = 1e-2 if problem.design.shape[0] < problem.design.shape[1] else 1e-4
     if l1_ratio is not None and l1_ratio < FEW:
         weights = np.asarray(penalties.parts_of(problem.model.penalty)[0].weights)
         lasso = penalties.ElasticNet(np.asarray(1.0), np.asarray(FEW), weights, "sum")
         problem = problem.with_model(Model(problem.model.family, problem.model.link, lasso))
-    return pathwise.strength_grid(problem, count, checks.positive("ratio", ratio))
+    if penalties.is_smooth(problem.model.penalty):
+        raise ValueError("no strength of a penalty without kinks leaves nothing; give strengths= as an array")
+    return pathwise.strength_grid(problem, source.null, count, checks.positive("min_ratio", min_ratio))
 
 
 class Source:
@@ -195,10 +197,16 @@ class Source:
         return other
 
     def _bind(self, penalty, family, link):
-        p = self.prepared
-        self.penalty = scaled(penalty, _spread(p, self.total)[self.intercept :]) if self.standardize else penalty
-        bound = penalties.bind(self.penalty, p.design.shape[1], self.intercept, self.total)
-        self.problem = self.problem_of(Model(family, link, bound))
+        plain = self.problem_of(Model(family, link, None))
+        spread = _spread(plain, self.prepared.weight / self.total)[self.intercept :] if self.standardize else None
+        self.penalty = penalty if spread is None else scaled(penalty, spread)
+        bound = penalties.bind(self.penalty, self.prepared.design.shape[1], self.intercept, self.total)
+        self.problem = plain.with_model(Model(family, link, bound))
+
+    @cached_property
+    def null(self):
+        """The null point: the fit of the unpenalized columns."""
+        return pathwise.null_point(self.problem)
 
     def problem_of(self, model):
         """The data seen through a model."""
@@ -206,7 +214,7 @@ class Source:
 
     def path(self, grid, points, models=None):
         """The `CoefficientPath` of points on a grid; `models` may know the gradients there."""
-        looks, null = pathwise.Looks(self.problem), pathwise.null_point(self.problem)
+        looks, null = pathwise.Looks(self.problem), self.null
         at = points if models is None else models
         grad = looks(at.flat, np.full(len(grid), -1))[0] if models is None else models.grad
         kkt = pathwise.residuals(self.problem, grid, at.flat, grad)
@@ -230,19 +238,15 @@ class Source:
     def refit(self, strength, start):
         """The `Fit` at another strength."""
         with jax.enable_x64(True):
-            penalty = self.penalty.at(np.asarray(float(strength)) * self.penalty.strength)
+            penalty = self.penalty.times(np.asarray(float(strength)))
             options = dict(solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=start, progress=False)
             model = self.problem.model
             return api.finish(self.prepared, model.family, model.link, penalty, options, **self.kept)
 
 
-def _spread(prepared, total):
-    """The standard deviation of every column, 1 for one that is constant."""
-    design, share = prepared.design.hosted(), prepared.weight / total
-    mean = design.rtimes(share)
-    square = (
-        np.diagonal(design.crossprod(share)) if design.gram_is_cheap else products.compiled("squares", design, share)
-    )
+def _spread(problem, share):
+    """The standard deviation of every column in rows of those shares, 1 for one that is constant."""
+    mean, square = problem.hosted.rtimes(share), problem.squares(share)
     spread = np.sqrt(np.maximum(square - mean**2, 0.0))
     return np.where(spread > 1e-8 * np.sqrt(square), spread, 1.0)
 
@@ -257,6 +261,6 @@ def scaled(penalty, spread):
     if len(weights) != len(spread):
         raise ValueError(f"penalty_weights has {len(weights)} weights for {len(spread)} columns besides the intercept")
     ratio = float(penalty.l1_ratio) if isinstance(penalty, penalties.ElasticNet) else 0.0
-    lasso = penalties.lasso(ratio, weights=weights * spread)
-    ridge = penalties.ridge(1 - ratio, weights=weights * spread**2)
-    return (lasso + ridge).at(penalty.strength)
+    lasso = penalties.lasso(ratio, weights=weights * spread, scale=penalty.scale)
+    ridge = penalties.ridge(1 - ratio, weights=weights * spread**2, scale=penalty.scale)
+    return (lasso + ridge).times(penalty.strength)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jglm import penalties
 from jglm.drivers import solve
 from jglm.iterate import by_irls, by_solver, constant_start, mean_curvature
 from jglm.looks import Looks, filled, lots
@@ -45,8 +46,8 @@ class Points:
 
 
 def at_strength(model, strength):
-    """The model with another strength of its penalty."""
-    return Model(model.family, model.link, model.penalty.at(strength))
+    """The model with the strength of its penalty times a number."""
+    return Model(model.family, model.link, model.penalty.times(strength))
 
 
 def follow(problem, strengths, tol, progress, start=None):
@@ -209,9 +210,7 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
             models.learn(going, trial[going], grad)
         else:
             models.grad = grad
-        target, decrement = _targets(
-            problem.model, strengths[going], trial[going], grad, models.hess[going], phi
-        )  # fmt: skip
+        target, decrement = _targets(problem.model, strengths[going], trial[going], grad, models.hess[going], phi)
         best.n_iter[going] += 1
         better = np.isfinite(decrement) & (decrement <= 2 * best.decrement[going])
         at = going[better]
@@ -253,15 +252,20 @@ def without_fold(problem, fold, which):
 
 
 def leave_out(problem, strengths, points, models, fold, which, tol):
-    """Flat coefficients (S, P) at every strength without the rows of a fold, from the points and models of all rows."""
+    """(flat coefficients (S, P), KKT residuals (S,)) at every strength without the rows of a fold, from the points and
+    models of all rows."""
+    rest = without_fold(problem, fold, which)
     if models is None:
-        return follow(without_fold(problem, fold, which), strengths, tol, None, problem.shape(points.flat[0]))[0].flat
+        flat = follow(rest, strengths, tol, None, problem.shape(points.flat[0]))[0].flat
+        return flat, residuals(rest, strengths, flat, Looks(rest)(flat, np.full(len(flat), -1))[0])
     part = problem.part(np.flatnonzero(fold == which), problem.model.penalty)
     every = np.full(len(strengths), which)
     share = 1 - np.sum(part.prepared.weight) / np.sum(problem.prepared.weight)
     own = Looks(part)(models.flat, np.full(len(strengths), -1))[0]
-    rest = Models(models.flat, models.grad - own, models.hess * share)
-    return polish(problem, strengths, rest.minima(problem.model, strengths), rest.hess, tol, None, fold, every)[0].flat
+    seen = Models(models.flat, models.grad - own, models.hess * share)
+    start = seen.minima(problem.model, strengths)
+    found, seen = polish(problem, strengths, start, seen.hess, tol, None, fold, every)
+    return found.flat, residuals(rest, strengths, found.flat, seen.grad)
 
 
 def residuals(problem, strengths, flat, grad):
@@ -314,9 +318,9 @@ def _targets_of_lot(model, strengths, flat, grad, hess, phi):
 
 
 # --------------------------------------------------------------------------- the grid
-def strength_grid(problem, count, ratio):
-    """`count` strengths from the least that leaves no penalized coefficient, down to `ratio` of it, evenly in log."""
-    null = null_point(problem)
+def strength_grid(problem, null, count, ratio):
+    """`count` strengths from the least that leaves no penalized coefficient, down to `ratio` of it, evenly in log;
+    `null` is the null point."""
     slope = Looks(problem)(null[None], np.array([-1]))[0][0]
     highest = strength_max(problem, slope)
     if not highest > 0:
@@ -328,8 +332,10 @@ def null_point(problem):
     """Flat coefficients of the fit of the unpenalized columns alone, zeros elsewhere."""
     p, width = problem.design.shape[1], problem.width
     shape = Unknowns(jnp.zeros(p if problem.model.width() is None else (p, width)), {})
-    terms = at_strength(problem.model, 1.0).terms(shape)
-    held = np.asarray(terms.l1) > 0
+    terms, penalty = problem.model.terms(shape), problem.model.penalty
+    separable = penalties.is_separable(penalty)
+    smooth = problem.penalty_diagonal() if separable else np.diagonal(problem.penalty_hessian(np.zeros(p * width)))
+    held = (np.asarray(terms.l1) > 0) | (smooth > 0)
     if terms.members is not None:
         held = np.append(held, False)
         held[np.asarray(terms.members)[np.asarray(terms.strength) > 0]] = True
@@ -348,7 +354,7 @@ def null_point(problem):
 def strength_max(problem, slope):
     """The least strength at which -slope (P,) is a subgradient of the penalty at 0."""
     shape = Unknowns(jnp.asarray(problem.shape(slope)), {})
-    terms = at_strength(problem.model, 1.0).terms(shape)
+    terms = problem.model.terms(shape)
     push, l1 = np.abs(slope), np.asarray(terms.l1)
     alone = l1 > 0
     highest = 0.0

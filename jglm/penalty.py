@@ -23,9 +23,24 @@ class Penalty:
     def __add__(self, other):
         return Sum((*parts_of(self), *parts_of(other)))
 
-    def at(self, strength):
-        """The same with another strength."""
-        return dataclasses.replace(self, strength=strength)  # pyright: ignore[reportArgumentType]
+    def times(self, factor):
+        """The same with its strength times a number."""
+        return dataclasses.replace(self, strength=self.strength * factor)  # pyright: ignore[reportArgumentType]
+
+    def smooth(self, coef):
+        """The part that has derivatives everywhere: none, but for those that say more."""
+        return jnp.zeros((), coef.dtype)
+
+
+class Limits(Penalty):
+    """0 where coefficients are allowed, infinite elsewhere: there is no strength."""
+
+    is_smooth = False
+    strength = 1.0
+
+    def times(self, factor):
+        """Itself."""
+        return self
 
 
 @record(static=("scale",))
@@ -122,10 +137,6 @@ class GroupLasso(Penalty):
         p, width = coef.shape[0], 1 if coef.ndim == 1 else coef.shape[1]
         return self.terms(p, width).value(jnp.ravel(coef.T))
 
-    def smooth(self, coef):
-        """The part that has derivatives everywhere: none."""
-        return jnp.zeros((), coef.dtype)
-
     def terms(self, columns, width):
         """The `Terms`, for `columns` columns and `width` classes."""
         rest = unbounded(jnp.tile(self.strength * self.l1_ratio * jnp.asarray(self.weights), width))
@@ -148,24 +159,17 @@ class GroupLasso(Penalty):
 
 
 @record(static=("scale",))
-class Bounds(Penalty):
+class Bounds(Limits):
     """lower <= coef <= upper, for every class: infinite outside."""
 
     lower: Any
     upper: Any
     scale: str = "sum"
 
-    is_smooth = False
-    strength = 1.0
-
     def value(self, coef):
         """0 within the bounds, infinite outside."""
         lower, upper = _column(self.lower, coef), _column(self.upper, coef)
         return jnp.where(jnp.all((coef >= lower) & (coef <= upper)), 0.0, jnp.inf).astype(coef.dtype)
-
-    def smooth(self, coef):
-        """The part that has derivatives everywhere: none."""
-        return jnp.zeros((), coef.dtype)
 
     def terms(self, columns, width):
         """The `Terms`, for `columns` columns and `width` classes."""
@@ -182,13 +186,9 @@ class Bounds(Penalty):
             ends.append(np.concatenate([np.full(intercept, none), end]))
         return Bounds(ends[0], ends[1], "sum")
 
-    def at(self, strength):
-        """Bounds have no strength."""
-        return self
-
 
 @record(static=("scale",))
-class Constraints(Penalty):
+class Constraints(Limits):
     """lower <= A coef <= upper, for every class: infinite outside."""
 
     matrix: Any
@@ -196,18 +196,11 @@ class Constraints(Penalty):
     upper: Any
     scale: str = "sum"
 
-    is_smooth = False
-    strength = 1.0
-
     def value(self, coef):
         """0 within the constraints, infinite outside."""
         lin = jnp.asarray(self.matrix, coef.dtype) @ coef
         lower, upper = _column(self.lower, lin), _column(self.upper, lin)
         return jnp.where(jnp.all((lin >= lower) & (lin <= upper)), 0.0, jnp.inf).astype(coef.dtype)
-
-    def smooth(self, coef):
-        """The part that has derivatives everywhere: none."""
-        return jnp.zeros((), coef.dtype)
 
     def bound(self, columns, intercept):
         m, size = self.matrix.shape
@@ -217,10 +210,6 @@ class Constraints(Penalty):
             )
         lower, upper = (np.broadcast_to(end, (m,)) for end in (self.lower, self.upper))
         return Constraints(np.pad(self.matrix, ((0, 0), (intercept, 0))), lower, upper, "sum")
-
-    def at(self, strength):
-        """Constraints have no strength."""
-        return self
 
 
 @record
@@ -232,26 +221,23 @@ class Sum(Penalty):
 
     @property
     def is_smooth(self):
-        return all(part.is_smooth for part in self.parts)
+        return all(is_smooth(part) for part in self.parts)
 
     def value(self, coef):
         """The penalty at coef (p,) or (p, k)."""
-        return sum(
-            (part.at(part.strength * self.strength).value(coef) for part in self.parts), jnp.zeros((), coef.dtype)
-        )
+        return sum((part.value(coef) for part in parts_of(self)), jnp.zeros((), coef.dtype))
 
     def smooth(self, coef):
         """The part that has derivatives everywhere."""
-        parts = (part.at(part.strength * self.strength) for part in self.parts)
-        return sum((smooth_part(part, coef) for part in parts), jnp.zeros((), coef.dtype))
+        return sum((smooth_part(part, coef) for part in parts_of(self)), jnp.zeros((), coef.dtype))
 
     def terms(self, columns, width):
         """The `Terms` of the rest, for `columns` columns and `width` classes."""
         total = unbounded(jnp.zeros(columns * width))
-        for part in self.parts:
-            if part.is_smooth:
+        for part in parts_of(self):
+            if is_smooth(part):
                 continue
-            own = part.at(part.strength * self.strength).terms(columns, width)
+            own = part.terms(columns, width)
             grouped = own if total.members is None else total
             total = Terms(total.l1 + own.l1, jnp.maximum(total.lower, own.lower), jnp.minimum(total.upper, own.upper),
                           grouped.members, grouped.strength)  # fmt: skip
@@ -263,8 +249,8 @@ def parts_of(penalty):
     """The penalties that a sum is made of."""
     if not isinstance(penalty, Sum):
         return (penalty,)
-    times = lambda s: s if isinstance(s, str) else s * penalty.strength
-    return tuple(part.at(times(part.strength)) for part in penalty.parts)
+    # A strength that is yet to be found has nothing to be multiplied.
+    return tuple(part if isinstance(part.strength, str) else part.times(penalty.strength) for part in penalty.parts)
 
 
 def smooth_part(penalty, coef):
@@ -293,11 +279,7 @@ def bind(penalty, columns, intercept, total_weight):
         return penalty
     bound = penalty.bound(columns, intercept)
     strength = penalty.strength * total_weight if penalty.scale == "mean" else penalty.strength
-    return (
-        bound
-        if isinstance(penalty, (Bounds, Constraints))
-        else dataclasses.replace(bound, strength=strength, scale="sum")
-    )
+    return bound if isinstance(penalty, Limits) else dataclasses.replace(bound, strength=strength, scale="sum")
 
 
 # --------------------------------------------------------------------------- columns

@@ -192,6 +192,14 @@ class Problem:
         loss, *rest = (np.asarray(v)[: len(lin)] for v in self.bound(row_derivatives)(y, pad(lin), weight))
         return irls.View(float(p.weight @ loss) + penalized, *rest)
 
+    def dispersion(self, view, count):
+        """Pearson's estimate from a View of IRLS less `count` coefficients; 1 where it is fixed or lin has columns."""
+        p = self.prepared
+        if self.model.family.dispersion == "fixed" or view.score.ndim > 1:
+            return 1.0
+        chi2 = np.divide(view.score**2, view.expected, out=np.zeros_like(view.score), where=p.weight > 0)
+        return float(np.dot(p.weight, chi2)) / max(p.nobs - count, 1)
+
     def start(self):
         """The rows' own linear predictors to begin at."""
         y, weight = self.padded[:2]

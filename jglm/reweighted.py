@@ -9,7 +9,7 @@ import numpy as np
 
 from jglm import batch, rows
 from jglm.designs import place, products
-from jglm.drivers import _solve
+from jglm.drivers import solve
 from jglm.lanes import lanes_of
 from jglm.model import Data, Model, Unknowns
 from jglm.penalties import is_smooth
@@ -126,9 +126,8 @@ class Reweighted:
 
 @jax.jit
 def _solve_compiled(model, data, solver, start, factor):
-    return _solve(
-        model, Data(data.X, data.y, data.weight * factor, data.offset, data.size, data.designs), solver, start
-    )
+    own = Data(data.X, data.y, data.weight * factor, data.offset, data.size, data.designs)
+    return solve(model, own, solver=solver, start=start)
 
 
 class _Quick:

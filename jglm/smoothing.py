@@ -4,6 +4,8 @@ Craven and Wahba (1979) for GCV, with its form for a known dispersion (UBRE); Wo
 of the restricted likelihood. Each strength in turn is searched on the log scale, over fits that begin at the last one.
 """
 
+import dataclasses
+
 import numpy as np
 
 from jglm import penalties
@@ -16,7 +18,8 @@ CYCLES = 30
 
 def asked(penalty):
     """How the strengths of parts are to be found, None for those that are given."""
-    return [part.strength if isinstance(part.strength, str) else None for part in penalties.parts_of(penalty)]
+    strengths = [getattr(part, "strength", None) for part in penalties.parts_of(penalty)]
+    return [strength if isinstance(strength, str) else None for strength in strengths]
 
 
 def choose(problem, kinds, fit):
@@ -97,5 +100,5 @@ def _with_strengths(parts, free, logs):
     """The penalty with strengths exp(logs) for some of its parts."""
     parts = list(parts)
     for i, value in zip(free, logs, strict=True):
-        parts[i] = parts[i].at(np.asarray(np.exp(value)))
+        parts[i] = dataclasses.replace(parts[i], strength=np.asarray(np.exp(value)))
     return parts[0] if len(parts) == 1 else penalties.Sum(tuple(parts))

@@ -62,11 +62,6 @@ class Terms:
         return Terms(jnp.append(self.l1, jnp.zeros(more)), jnp.append(self.lower, -ends),
                      jnp.append(self.upper, ends), members, self.strength)  # fmt: skip
 
-    def scaled(self, factor):
-        """With every strength times a number."""
-        strength = None if self.strength is None else self.strength * factor
-        return Terms(self.l1 * factor, self.lower, self.upper, self.members, strength)
-
 
 def unbounded(l1):
     """`Terms` without bounds or groups."""

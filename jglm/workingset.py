@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import penalties
-from jglm.iterate import Found, by_proximal, constant_start
+from jglm.iterate import by_proximal, constant_start, descend
 from jglm.model import Unknowns
 from jglm.problem import flatten_host
 from jglm.solvers import Status
@@ -30,55 +30,32 @@ def by_working_set(problem, start, tol, most, progress):
     smooth = (
         problem.penalty_diagonal() if penalties.is_separable(problem.model.penalty) else problem.penalty_hessian(flat)
     )
-    here, status, history, near = _Look(problem, smooth, flat), Status.MAX_ITER, [], False
-    if not np.isfinite(here.value):
-        return by_proximal(problem, start, tol, most, progress)
-    penalty = lambda b: float(np.sum(l1 * np.abs(b)))
-    for _ in range(most):
-        kept = (flat != 0) | (l1 == 0) | (np.abs(here.slope) > l1)
-        H, slope = here.hessian(kept), here.slope[kept]
-        own = l1[kept], lower[kept], upper[kept]
-        target = minimize(H, H @ flat[kept] - slope, *own, flat[kept])
-        step = np.zeros_like(flat)
+    look = lambda flat: _Look(problem, smooth, l1, flat)
+
+    def propose(flat, seen):
+        kept = (flat != 0) | (l1 == 0) | (np.abs(seen.slope) > l1)
+        H, slope = seen.hessian(kept), seen.slope[kept]
+        target = minimize(H, H @ flat[kept] - slope, l1[kept], lower[kept], upper[kept], flat[kept])
+        step, bent = np.zeros_like(flat), np.zeros_like(flat)
         step[kept] = target - flat[kept]
-        bent = step[kept] @ H @ step[kept]
-        phi = here.dispersion(int(np.count_nonzero(flat)))
-        decrement = np.sqrt(max(bent, 0.0) / phi)
-        history.append((here.value + penalty(flat), float(np.max(np.abs(H @ step[kept]), initial=0.0))))
-        drop = here.slope @ step + penalty(flat + step) - penalty(flat)
-        if decrement <= tol or (near and decrement > 0.9 * near):
-            status = Status.CONVERGED if decrement <= tol else Status.FLOOR
-            break
-        near = decrement if decrement < 1e-5 else False
-        after = _search(problem, flat, step, here, drop, penalty)
-        if after is None:
-            status = Status.FLOOR if decrement < 1e-5 else Status.STALLED
-            break
-        flat, here = after
-    return Found(flat, np.zeros_like(flat), status, np.array(history), "working set")
+        bent[kept] = H @ step[kept]
+        drop = seen.slope @ step + l1 @ (np.abs(flat + step) - np.abs(flat))
+        return step, bent, drop, problem.dispersion(seen.view, int(np.count_nonzero(flat)))
 
-
-def _search(problem, flat, step, here, drop, penalty):
-    """(coefficients, _Look) at the first of the halved steps that lowers the objective enough, or None."""
-    before = here.value + penalty(flat)
-    for share in 0.5 ** np.arange(30):
-        there = flat + share * step
-        look = _Look(problem, here.smooth, there)
-        if look.value + penalty(there) <= before + 1e-4 * share * drop + 1e-10 * abs(before):
-            return there, look
-    return None
+    found = descend(flat, look, propose, tol, most, progress, "working set")
+    return by_proximal(problem, start, tol, most, progress) if found.status == Status.INVALID_START else found
 
 
 class _Look:
-    """The loss, with the smooth part of the penalty, its gradient, and Hessians of some columns, at coefficients;
-    `smooth` is that part's Hessian, or its diagonal."""
+    """The objective at coefficients, and of the loss with the smooth part of the penalty the gradient, and Hessians of
+    some columns; `smooth` is that part's Hessian, or its diagonal."""
 
-    def __init__(self, problem, smooth, flat):
+    def __init__(self, problem, smooth, l1, flat):
         self.problem, self.smooth, p = problem, smooth, problem.prepared
         lin = problem.hosted.times(flat) if self._takes_all(flat != 0) else self._some(flat != 0).times(flat[flat != 0])
         self.view = problem.derivatives(lin + p.offset)
         bent = smooth * flat if smooth.ndim == 1 else smooth @ flat
-        self.value = self.view.objective + 0.5 * float(bent @ flat)
+        self.objective = self.view.objective + 0.5 * float(bent @ flat) + float(l1 @ np.abs(flat))
         self.slope = problem.hosted.rtimes(p.weight * self.view.score) + bent
 
     def hessian(self, kept):
@@ -95,14 +72,6 @@ class _Look:
 
     def _some(self, kept):
         return self.problem.hosted.columns(kept)
-
-    def dispersion(self, count):
-        """Pearson's estimate where the family's is not fixed."""
-        v, p = self.view, self.problem.prepared
-        if self.problem.model.family.dispersion == "fixed":
-            return 1.0
-        chi2 = np.divide(v.score**2, v.expected, out=np.zeros_like(v.score), where=p.weight > 0)
-        return max(float(p.weight @ chi2) / max(p.nobs - count, 1.0), np.finfo(float).tiny)
 
 
 # --------------------------------------------------------------------------- the quadratic problem

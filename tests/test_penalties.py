@@ -101,7 +101,7 @@ def test_groups_are_zero_together():
     lasso = jglm.fit(X, Y["gaussian"], family="gaussian", penalty=penalties.lasso(9.0))
     np.testing.assert_allclose(same.params, lasso.params, atol=1e-9)
     whole = penalties.group_lasso(1.0, list(range(6)))
-    classes = jglm.path(X, Y["categorical"], family="categorical", penalty=whole, strengths=6, ratio=0.05)
+    classes = jglm.path(X, Y["categorical"], family="categorical", penalty=whole, strengths=6, min_ratio=0.05)
     zero = classes.params[:, 1:] == 0
     assert 0 < np.sum(zero[2].all(axis=1)) < 6
     assert zero[0].all()
@@ -213,6 +213,12 @@ def test_what_cannot_be_is_refused():
         (lambda: jglm.path(X, Y["poisson"], family="poisson", strengths=[1.0, -1.0]), "strength must be > 0"),
         (lambda: jglm.path(X, Y["poisson"], family="negative_binomial"), "estimates r besides"),
         (lambda: jglm.cross_validate(X, Y["poisson"], family="poisson", folds=1), "at least 2"),
+        (
+            lambda: jglm.cross_validate(
+                X, Y["poisson"], family="poisson", l1_ratio=[0.5, 1], penalty=penalties.lasso(1.0)
+            ),
+            "without it",
+        ),
         (lambda: jglm.cross_validate(X, Y["poisson"], family="poisson", folds=[1, 2]), "a label for each"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -270,6 +276,31 @@ def test_a_path_is_its_fits(path):
     assert just.rank == 2  # the strength that leaves nothing is the least that does
 
 
+def test_strengths_multiply_that_of_the_penalty():
+    given = dict(family="poisson", tol=1e-9)
+    for penalty in (penalties.lasso(3.0), penalties.ridge(3.0), penalties.elastic_net(3.0 / N, 0.5, scale="mean")):
+        path = jglm.path(X, Y["poisson"], penalty=penalty, strengths=[4.0, 2.0], **given)
+        for i, s in enumerate([4.0, 2.0]):
+            own = jglm.fit(X, Y["poisson"], penalty=penalty.times(s), **given)
+            np.testing.assert_allclose(path.params[i], own.params, atol=1e-8)
+            np.testing.assert_allclose(path.fit_at(s).params, own.params, atol=1e-8)
+        np.testing.assert_allclose(path.fit_at(3.0).params, jglm.fit(
+            X, Y["poisson"], penalty=penalty.times(3.0), **given).params, atol=1e-8)  # fmt: skip
+    mean, total = (jglm.path(X, Y["poisson"], penalty=penalties.elastic_net(s, 0.5, scale=scale), strengths=[2.0],
+                             standardize=True, **given) for s, scale in ((3.0 / N, "mean"), (3.0, "sum")))  # fmt: skip
+    np.testing.assert_allclose(mean.params, total.params, atol=1e-9)
+
+
+def test_a_ridge_path_is_measured_from_the_constant():
+    path = jglm.path(X, Y["poisson"], family="poisson", l1_ratio=0.0, strengths=4, tol=1e-9)
+    np.testing.assert_allclose(path.null_deviance, jglm.fit(X, Y["poisson"], family="poisson").null_deviance)
+    assert np.all(path.deviance_explained > 0)
+    ridge = jglm.fit(X, Y["poisson"], family="poisson", penalty=penalties.ridge(path.strengths[-1]))
+    np.testing.assert_allclose(path.params[-1], ridge.params, atol=1e-8)
+    with pytest.raises(ValueError, match="give strengths= as an array"):
+        jglm.path(X, Y["poisson"], family="poisson", penalty=penalties.quadratic(np.eye(P)))
+
+
 def test_a_path_of_standardized_columns_does_not_know_their_unit():
     unit = np.array([1, 10, 0.1, 1, 5, 1])
     one, other = (jglm.path(x, Y["gaussian"], family="gaussian", strengths=5, l1_ratio=0.5, standardize=True, tol=1e-9)
@@ -310,7 +341,7 @@ def test_all_strengths_at_once_end_where_one_after_the_other_do(family, monkeypa
     monkeypatch.setattr(looks, "PIECE", 512)
     with jax.enable_x64(True):
         problem = problem_of(family)
-        grid = pathwise.strength_grid(problem, 7, 1e-2)
+        grid = pathwise.strength_grid(problem, pathwise.null_point(problem), 7, 1e-2)
         one = pathwise._sequence(problem, grid, 1e-9)
         both, models = pathwise._together(problem, grid, 1e-9, (100, 160), None)
         np.testing.assert_allclose(centred(problem, both.flat), centred(problem, one.flat), atol=1e-7)
@@ -333,8 +364,9 @@ def test_cross_validation_is_what_a_loop_finds():
             fit = jglm.fit(X[on], Y["poisson"][on], family="poisson", weights=W[on], penalty=penalties.lasso(s))
             mu, y, w = fit.predict(X[out]), Y["poisson"][out], W[out]
             deviance = 2 * np.sum(w * (np.where(y > 0, y * np.log(np.where(y > 0, y, 1) / mu), 0) - y + mu))
-            np.testing.assert_allclose(found.fold_deviance[0, i, f], deviance / w.sum(), rtol=2e-3)
+            np.testing.assert_allclose(found.fold_deviance[0, i, f], deviance / w.sum(), rtol=1e-7)
     assert found.one_se_strength >= found.best_strength
+    assert np.max(found.fold_kkt) < 1e-8
     assert found.fit("one_se").rank <= found.fit().rank
     assert len(found.table()) == 5
     np.testing.assert_allclose(found.deviance[0], np.average(found.fold_deviance[0], axis=1, weights=found.fold_weight))
@@ -344,11 +376,12 @@ def test_folds_of_all_strengths_at_once(monkeypatch):
     fold = np.arange(N) % 3
     with jax.enable_x64(True):
         problem = problem_of("bernoulli")
-        grid = pathwise.strength_grid(problem, 7, 1e-2)
+        grid = pathwise.strength_grid(problem, pathwise.null_point(problem), 7, 1e-2)
         points, models = pathwise._together(problem, grid, 1e-9, (100, 160), None)
-        together = pathwise.leave_out(problem, grid, points, models, fold, 1, 1e-9)
-        alone = pathwise.leave_out(problem, grid, points, None, fold, 1, 1e-9)
+        together, one = pathwise.leave_out(problem, grid, points, models, fold, 1, 1e-9)
+        alone, other = pathwise.leave_out(problem, grid, points, None, fold, 1, 1e-9)
         np.testing.assert_allclose(together, alone, atol=1e-7)
+        assert max(one.max(), other.max()) < 1e-8
 
 
 def test_folds_keep_groups_together_and_are_the_same_for_a_seed():
