@@ -1,20 +1,23 @@
 """The front doors: fit (arrays), glm (a formula and a data frame), load (a model file)."""
 
+import dataclasses
+
 import jax
 import numpy as np
 
-from jglm import cache, checks, deferred, frames, io, modelfile, penalties, resolve
+from jglm import agreement, cache, checks, deferred, frames, io, modelfile, penalties, resolve, shards, spreadfit
 from jglm import data as arrays
 from jglm import estimate as estimation
+from jglm.covaried import COVARIANCES
 from jglm.formula import Formula
-from jglm.results import COVARIANCES, DISPERSIONS, Fit
+from jglm.results import DISPERSIONS, Fit
 
 DTYPES = ("float64", "float32")
 
 
 def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
         penalty=None, intercept=True, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None, names=None,
-        covariance="model", precision=None, dispersion=None, progress=None):  # fmt: skip
+        covariance="model", precision=None, dispersion=None, progress=None, devices=None):  # fmt: skip
     """Fit a generalized linear model to arrays by maximum likelihood.
 
     Minimizes sum_i w_i (a(eta_i) - T(y_i)·eta_i) + penalty(coef) with lin = X coef + offset.
@@ -47,6 +50,8 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
             that have one (beta, dirichlet by mean and precision, gaussian and gamma by mean and dispersion).
         dispersion: "pearson" (the default), "deviance" or "ml": how phi is estimated where it is not fixed.
         progress: True, False, or None: a bar once the fit takes longer than a second.
+        devices: share the rows out over devices: "all" or a list of JAX devices. After `jglm.distributed.initialize`
+            "all" are those of all processes: each gives its own rows, and all get the same fit, without its data.
 
     Returns a `Fit`. Raises ValueError or TypeError for input that cannot be; warns of separation, of a fit that did
     not converge, and of a constant column besides the intercept.
@@ -58,7 +63,8 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
     """
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
                  intercept=intercept, names=names, precision=precision, formula=False)  # fmt: skip
-    options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress)
+    options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress,
+                   devices=devices)  # fmt: skip
     return _fit(X, y, family, link, penalty, covariance, dispersion, given, options)
 
 
@@ -67,21 +73,30 @@ def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
     checks.choice("dtype", options["dtype"], DTYPES)
     checks.choice("dispersion", dispersion, (None, *DISPERSIONS))
     options |= dict(tol=checks.positive("tol", options["tol"]), max_iter=checks.whole("max_iter", options["max_iter"]))
+    devices = options.pop("devices")
+    mesh = None if devices is None else shards.mesh_of(devices)
     with jax.enable_x64(True):
-        prepared, family, link, kept = inputs(X, y, family, link, penalty, **given)
-        return finish(prepared, family, link, penalty, options, covariance=covariance, dispersion=dispersion, **kept)
+        if mesh is None or shards.processes_of(mesh) == 1:
+            prepared, family, link, kept = inputs(X, y, family, link, penalty, **given)
+        else:
+            prepared, family, link, kept = agreement.together(
+                lambda: inputs(X, y, family, link, penalty, gather=agreement.gather, **given)
+            )
+        kept |= dict(covariance=covariance, dispersion=dispersion)
+        return finish(prepared, family, link, penalty, options, mesh=mesh, **kept)
 
 
 def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None,
-           formula=None, **given):  # fmt: skip
+           formula=None, gather=None, **given):  # fmt: skip
     """(Prepared, family, link, what a Fit keeps besides) of arrays, or of a formula X and a data frame y: as
-    `formula` says, or as X is a text or not."""
+    `formula` says, or as X is a text or not. `gather` brings what other processes hold, where these rows are a share:
+    levels and labels are those of all."""
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
     family = resolve.family(family)
     link = resolve.link(family, link, penalty)
     if not (isinstance(X, str) if formula is None else formula):
         prepared, family = arrays.prepare(
-            X, y, family, link, weight_kind=weight_kind, intercept=intercept, names=names, **given
+            X, y, family, link, weight_kind=weight_kind, intercept=intercept, names=names, gather=gather, **given
         )
         return prepared, family, link, dict(weight_kind=weight_kind)
     parsed = Formula(X, functions, intercept=not family.has_cutpoints)
@@ -90,22 +105,27 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
     given |= dict(precision=precision if second is None else None)
     columns = {k: v for k, v in given.items() if isinstance(v, str)}
     frame, given, dropped = _rows(parsed, y, given, columns, [] if second is None else second.right_variables)
+    if gather is not None:
+        frame, dropped = agreement.with_all_levels(frame, parsed, second, gather), sum(gather(dropped))
     if second is not None:
         given["precision"] = second.fit(frame)[0]
     X, shift = parsed.fit(frame)
+    if gather is not None:
+        agreement.refuse_learnt(parsed, second)
     if shift is not None:
         given["offset"] = shift if given["offset"] is None else given["offset"] + shift
     if len(parsed.names) != len(set(parsed.names)):
         raise ValueError(f"formula {parsed.text!r} gives two columns the same name")
     prepared, family = arrays.prepare(
-        X, parsed.y(frame), family, link, weight_kind=weight_kind, intercept=False, names=parsed.names, **given
-    )
+        X, parsed.y(frame), family, link, weight_kind=weight_kind, intercept=False, names=parsed.names,
+        gather=gather, **given,
+    )  # fmt: skip
     kept = dict(weight_kind=weight_kind, formula=parsed, columns=columns, n_dropped=dropped, precision=second)
     return prepared, family, link, kept | ({} if second is None else {"precision_names": second.names})
 
 
-def finish(prepared, family, link, penalty, options, **kept):
-    """The `Fit` of checked data."""
+def finish(prepared, family, link, penalty, options, mesh=None, **kept):
+    """The `Fit` of checked data, whose rows are shared out over a mesh where there is one."""
     cache.enable()
     if penalty is not None and not hasattr(penalty, "value"):
         raise TypeError(f"penalty is a {type(penalty).__name__}; it must be one of jglm.penalties, such as ridge(1.0)")
@@ -116,9 +136,15 @@ def finish(prepared, family, link, penalty, options, **kept):
         options["start"] = checks.numbers("start", options["start"], shape=shape)
     if width is not None and prepared.offset.ndim == 1:
         raise ValueError("offset must have a column per class")
-    found = estimation.estimate(prepared, family, link, penalty, **options)
+    if mesh is None:
+        found = estimation.estimate(prepared, family, link, penalty, **options)
+        estimation.warn_about(found, prepared)
+        return fit_of(found, prepared, family, **kept)
+    found, later, prepared = spreadfit.fit_spread(prepared, family, link, penalty, mesh, options)
     estimation.warn_about(found, prepared)
-    return fit_of(found, prepared, family, **kept)
+    if shards.processes_of(mesh) > 1:
+        later["_prepared"] = None  # of which this process has but its share
+    return dataclasses.replace(fit_of(found, prepared, family, **kept), **later)
 
 
 def fit_of(found, prepared, family, *, covariance="model", dispersion=None, **kept):
@@ -127,12 +153,12 @@ def fit_of(found, prepared, family, *, covariance="model", dispersion=None, **ke
     if "precision_names" not in kept:
         columns = prepared.designs[family.regressed].shape[1] if prepared.designs else 0
         kept["precision_names"] = [f"z{i + 1}" for i in range(columns)]
-    known = family.has_density and (family.dispersion == "fixed" or family.plug_in == "deviance")
+    known = family.plugs_in and dispersion != "ml" and np.isfinite(found.llf)
     phi, penalty = family.free and dict(family.free).get("phi"), found.model.penalty
     return Fit(
         model=found.model, params=found.coef, names=prepared.names, levels=prepared.levels,
         intercept=prepared.intercept, kept=found.kept, free=family.free, nuisance=found.nuisance,
-        dispersion=dispersion or ("ml" if phi else "pearson"), _llf=found.llf if known and dispersion != "ml" else None,
+        dispersion=dispersion or ("ml" if phi else "pearson"), _llf=found.llf if known else None,
         _phi=float(phi.value(found.nuisance["phi"][0])) if phi else None,
         deviance=found.deviance, pearson_chi2=found.chi2, nobs=prepared.nobs,
         status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver,
@@ -144,7 +170,7 @@ def fit_of(found, prepared, family, *, covariance="model", dispersion=None, **ke
 
 def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
         penalty=None, intercept=None, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None,
-        covariance="model", precision=None, dispersion=None, progress=None, functions=None):  # fmt: skip
+        covariance="model", precision=None, dispersion=None, progress=None, functions=None, devices=None):  # fmt: skip
     """Fit a formula to a data frame: `jglm.glm("visits ~ age + C(plan)", data, family="poisson")`.
 
     Args:
@@ -162,7 +188,8 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
         raise ValueError("a formula says itself whether there is an intercept: write 'y ~ x - 1' for none")
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
                  precision=precision, functions=functions, formula=True)  # fmt: skip
-    options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress)
+    options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress,
+                   devices=devices)  # fmt: skip
     return _fit(formula, data, family, link, penalty, covariance, dispersion, given, options)
 
 

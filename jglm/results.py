@@ -13,7 +13,6 @@ from jglm import (
     inference,
     io,
     joint,
-    linalg,
     modelfile,
     overview,
     penalties,
@@ -21,17 +20,16 @@ from jglm import (
     predictive,
     residuals,
 )
+from jglm.covaried import Covaried
 from jglm.model import Model
 from jglm.resampled import Resampled
 from jglm.solvers import Status
 
-COVARIANCES = (None, "model", "joint")
 DISPERSIONS = ("pearson", "deviance", "ml")
-LARGEST = 20_000  # coefficients of which a covariance is made
 
 
 @dataclass(repr=False)
-class Fit(Resampled):
+class Fit(Covaried, Resampled):
     """A fitted generalized linear model.
 
     Coefficients and their statistics are NumPy float64 of shape (p,), or (p, k) for a family with k columns of lin;
@@ -150,7 +148,10 @@ class Fit(Resampled):
         if self._llf is None or (self.dispersion == "ml" and self._phi is None):
             with jax.enable_x64(True):
                 prepared = self._data("the log-likelihood")
-                self._llf, self._phi = deferred.log_likelihood(self.model, prepared, self.kept, self.params, self._phi)
+                plugged = self.family.plugs_in and self.dispersion != "ml"
+                self._llf, self._phi = deferred.log_likelihood(
+                    self.model, prepared, self.kept, self.params, self._phi, plugged
+                )
         return self._llf, self._phi
 
     @property
@@ -184,106 +185,11 @@ class Fit(Resampled):
             fixed = {k: float(v) if np.ndim(v) == 0 else np.asarray(v) for k, v in self.family.params.items()}
             return fixed | {name: joint.reported(free, self.nuisance[name])[0] for name, free in self.free}
 
-    @property
-    def family_params_se(self):
-        """Standard errors of those that were estimated, from the observed information: joint with the coefficients
-        where the mean's map takes them (beta, ordinal, …) or covariance="joint", else with the coefficients held
-        fixed, as MASS::glm.nb."""
-        if not self.free:
-            return {}
-        whole, alone = self._joint_covariance()
-        with jax.enable_x64(True):
-            cov = whole[self.rank :, self.rank :] if self._joins else alone
-            return joint.standard_errors(self.free, self.nuisance, cov)
-
-    @property
-    def _joins(self):
-        """Whether standard errors are those of coefficients and free parameters together: a mean is orthogonal to the
-        parameters of the variance, a natural parameter is not."""
-        apart = self.link.inverse_ is not None and self.family.parametrize_ is None
-        return bool(self.free) and (self.covariance == "joint" or not apart)
-
-    def _joint_covariance(self):
-        if self._joint is None:
-            with jax.enable_x64(True):
-                prepared = self._data("the standard errors of the family's parameters")
-                self._joint = deferred.joint_covariance(
-                    self.model, self.free, prepared, self.kept, self.params, self.nuisance
-                )
-        return self._joint
-
     # ------------------------------------------------------------------ inference
     def _data(self, what):
         if self._prepared is None:
             raise ValueError(f"{what} needs the data of the fit, which this fit no longer has (detached or loaded)")
         return self._prepared
-
-    def _unscaled_covariance(self):
-        if not self._smooth:
-            raise ValueError("with a penalty that has kinks or bounds estimates are not normal: there are no standard "
-                             "errors; use jglm.bootstrap, or fit the chosen columns without it")  # fmt: skip
-        if self.covariance is None:
-            raise ValueError("the model was fitted with covariance=None; use fit.with_covariance('model')")
-        if self._unscaled is None:
-            if self.rank > LARGEST:
-                raise ValueError(
-                    f"the covariance of {self.rank:,} coefficients is a matrix of {8e-9 * self.rank**2:,.0f} GB, which "
-                    f"is not made beyond {LARGEST:,}; fit fewer columns where standard errors matter"
-                )
-            with jax.enable_x64(True):
-                prepared = self._data("the covariance")
-                self._unscaled = deferred.unscaled_covariance(self.model, prepared, self.kept, self.params)
-        return self._unscaled
-
-    @property
-    def _wide(self):
-        """Whether a covariance is only made when it is asked for."""
-        return self.rank > linalg.WIDE
-
-    def with_covariance(self, covariance):
-        """The same fit with another covariance: None, "model" or "joint" (observed information of the coefficients and
-        the family's estimated parameters together); nothing is fitted again."""
-        checks.choice("covariance", covariance, COVARIANCES)
-        return replace(self, covariance=covariance)
-
-    def cov_params(self):
-        """Covariance of the coefficients, (p, p), or (p k, p k) class by class; NaN where aliased.
-
-        From the expected information with the family's parameters held fixed. Where the mean's map takes them (beta,
-        ordinal, mean and dispersion), and with covariance="joint", from the joint observed information.
-        """
-        if self._joins:
-            if self.covariance is None:
-                self._unscaled_covariance()
-            unscaled = self._joint_covariance()[0][: self.rank, : self.rank]
-        else:
-            unscaled = self._unscaled_covariance() * self.scale
-        kept = np.tile(self.kept, self.model.width() or 1)
-        whole = np.full((kept.size, kept.size), np.nan)
-        whole[np.ix_(kept, kept)] = unscaled
-        return whole
-
-    @property
-    def bse(self):
-        """Standard errors."""
-        with np.errstate(invalid="ignore"):
-            flat = np.sqrt(np.diagonal(self.cov_params()))
-        return flat.copy() if self.params.ndim == 1 else flat.reshape(self.params.shape[::-1]).T
-
-    @property
-    def tvalues(self):
-        """Coefficients by standard errors: t where the dispersion is estimated, else z."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.params / self.bse
-
-    @property
-    def _df(self):
-        return None if self.family.dispersion == "fixed" else self.df_resid
-
-    @property
-    def pvalues(self):
-        """Two-sided p-values, from t with df_resid degrees of freedom or the normal."""
-        return inference.p_values(self.tvalues, self._df)
 
     def conf_int(self, level=0.95, method="wald"):
         """Wald intervals (p, 2), or (p, k, 2), with the quantiles of t or the normal as in `pvalues`."""

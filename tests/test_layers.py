@@ -10,16 +10,16 @@ import jglm
 ROOT = Path(jglm.__file__).parent
 # From the top down; a module may import what stands above it.
 ORDER = (
-    "_record", "_special", "_invert", "_support", "parameters", "expression", "_contour", "_quadrature", "_trials",
+    "distributed", "_record", "_special", "_invert", "_support", "parameters", "expression", "_contour", "_quadrature", "_trials",
     "_choice", "density", "distribution", "_broadcast", "family", "_closed", "_quasi", "families", "links", "terms",
     "penalty", "penalties", "designs.products", "designs.placement", "designs.dense", "designs.sparse",
     "designs.categorical", "designs.combined", "designs.lagged", "designs", "rows", "model", "solvers.base",
     "solvers.newton", "solvers.gradient", "solvers.lbfgs", "solvers.proximal", "solvers", "padding", "drivers",
-    "linalg", "stacked", "lanes", "lockstep", "batch", "irls", "inference", "diagnostics", "checks", "response",
+    "linalg", "stacked", "lanes", "lockstep", "batch", "shards", "irls", "inference", "diagnostics", "checks", "response",
     "matrix", "data", "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "looks",
-    "constrained", "workingset", "pathwise", "sketch", "joint", "deferred", "smoothing", "estimate", "resolve",
+    "constrained", "workingset", "pathwise", "sketch", "joint", "deferred", "smoothing", "estimate", "spread", "spreadfit", "agreement", "resolve",
     "cache", "io", "modelfile", "prediction", "residuals", "predictive", "draws", "jackknife", "reweighted",
-    "resampled", "summary", "overview", "results", "familycheck", "api", "candidates", "nullmodel", "scan",
+    "resampled", "covaried", "summary", "overview", "results", "familycheck", "api", "candidates", "nullmodel", "scan",
     "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation", "manyfits", "many", "files", "demo",
     "cli", "__main__",
 )  # fmt: skip
@@ -78,7 +78,7 @@ def test_the_core_imports_only_jax_numpy_optax():
 
 def test_no_module_is_named_like_a_public_function():
     names = {name.split(".")[0] for name, _ in modules()}
-    functions = {n for n in jglm.__all__ if n not in ("families", "links", "penalties", "solvers")}
+    functions = {n for n in jglm.__all__ if n not in ("families", "links", "penalties", "solvers", "distributed")}
     assert not names & functions
     for name in jglm.__all__:
         assert getattr(jglm, name) is not None
