@@ -156,7 +156,7 @@ def statistics(problem, found):
         problem = at_values(problem, found.nuisance)
     model = problem.model
     lin, moved = problem.lin_and_reach(found.flat, found.late)
-    totals = problem.totals(lin)
+    totals = problem.totals(lin, likelihood=problem.small)  # else it waits until it is asked for
     separated = []
     if found.status.converged and model.penalty is None and found.solver != "gradient" and not free:
         columns = diagnostics.recession(problem, found.late, moved)

@@ -266,6 +266,12 @@ class Family(Broadcast):
         return jnp.where((y >= self.support.low) & (y <= self.support.high), value, -jnp.inf)
 
     @property
+    def plugs_in(self):
+        """Whether the log-likelihood of a fit follows from sums over its rows: a closed density, at a dispersion that
+        is fixed or, as R has it, deviance / n."""
+        return self.has_density and (self.dispersion == "fixed" or self.plug_in == "deviance")
+
+    @property
     def has_density(self):
         """Whether log_prob has a closed form."""
         return (self.log_b_ is not None or self.log_saturated_ is not None) and self.density != "none"

@@ -137,21 +137,21 @@ class Problem:
             self._bound[function, static] = bind(function, self.model, *static)
         return self._bound[function, static]
 
-    def _described(self, function, lin):
+    def _described(self, function, lin, *static):
         y, weight, _, size, power = self.padded
         values = {name: pad(np.asarray(v)) for name, v in self.values.items()}
-        return self.bound(function)(y, pad(lin), weight, size, power, self.count, values)
+        return self.bound(function, *static)(y, pad(lin), weight, size, power, self.count, values)
 
     def at(self, lin):
         """(Rows, Totals) at a linear predictor."""
         rows, totals = self._described(describe, lin)
         return jax.tree.map(lambda v: np.asarray(v)[: len(lin)], rows), totals
 
-    def totals(self, lin):
-        """Totals alone, without keeping what each row looks like."""
+    def totals(self, lin, likelihood=True):
+        """Totals alone, without keeping what each row looks like; the log-likelihood may be left out (NaN)."""
         if self.model.family.T_ is not None:
             return self._described(totals, lin)
-        found, terms = self._described(plain_totals, lin)
+        found, terms = self._described(plain_totals, lin, likelihood)
         return found if found.deviance > 1e-3 * terms else self._described(totals, lin)
 
     def lin(self, flat):

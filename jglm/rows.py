@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jglm._record import record
 
@@ -131,7 +132,12 @@ def scale(w, x):
 
 
 # --------------------------------------------------------------------------- where to begin
-def starting_rows(model, t, w, blend):
+def whole(sums, axis):
+    """Sums over rows that are a share of all, taken over the axis of the mesh too; as they are where that is None."""
+    return sums if axis is None else lax.psum(sums, axis)
+
+
+def starting_rows(model, t, w, blend, axis=None):
     """T(y) and lin with the rows drawn together: means lie the share `blend` of the way from the overall mean to y, and
     T(y) itself twice that share, so that 1/2 takes the data as they are and 0 is the fit of a constant.
 
@@ -140,7 +146,8 @@ def starting_rows(model, t, w, blend):
     mean of T half way to the edge may be that of a law too narrow to compute.
     """
     center = jax.grad(model.family.a)(model.family.center(w.dtype))
-    mean = jnp.expand_dims(0.999 * jnp.sum(scale(w, t), axis=0) / jnp.sum(w) + 0.001 * center, 0)
+    total, weight = whole((jnp.sum(scale(w, t), axis=0), jnp.sum(w)), axis)
+    mean = jnp.expand_dims(0.999 * total / weight + 0.001 * center, 0)
     if model.family.T_ is not None:
         lin = model.link.linear(model.family, mean[0])
         return t, jnp.broadcast_to(lin, (len(t), *lin.shape))
@@ -210,23 +217,24 @@ def describe(model, y, lin, weight, size, power, count, values):
     return Rows(eta, mu, score, expected, slope, variance, unit), totals
 
 
-def totals(model, y, lin, weight, size, power, count, values):
-    """Totals alone.
+def totals(model, y, lin, weight, size, power, count, values, axis=None):
+    """Totals alone; of all rows where these are a share of them along an axis of a mesh.
 
     The log-likelihood is sum power_i log p(y_i; eta_i, phi / size_i), with phi the deviance / count where the
     dispersion is estimated, as R has it; NaN for a family without a closed base measure, and where phi is not that one.
     """
     eta = _etas(model, lin, values)
     unit = _unit_deviances(model.family, statistics(model, y), y, eta, weight, size)
-    return _totals(model, y, lin, eta, unit, weight, size, power, count)[-1]
+    return _totals(model, y, lin, eta, unit, weight, size, power, count, axis)[-1]
 
 
-def plain_totals(model, y, lin, weight, size, power, count, values):
+def plain_totals(model, y, lin, weight, size, power, count, values, likelihood):
     """(Totals, the size of the terms of the deviance) for a family whose T(y) is y: the deviance of the rows is the
-    plain difference, which is quicker and has the digits of a sum where it is no small part of its terms."""
+    plain difference, which is quicker and has the digits of a sum where it is no small part of its terms. The
+    log-likelihood costs more than all else here: NaN unless `likelihood`."""
     eta = _etas(model, lin, values)
     unit, terms, _ = jax.vmap(model.family.plain_deviance_one)(y, eta)
-    found = _totals(model, y, lin, eta, unit, weight, size, power, count)[-1]
+    found = _totals(model, y, lin, eta, unit, weight, size, power, count, likelihood=likelihood)[-1]
     return found, jnp.sum(jnp.where(weight > 0, weight * terms, 0.0))
 
 
@@ -250,7 +258,7 @@ def _unit_deviances(family, t, y, eta, weight, size):
     return -2 * _log_probs(family, y, eta, weight, size, 1.0) / jnp.where(weight > 0, size, 1.0)
 
 
-def _totals(model, y, lin, eta, unit, weight, size, power, count):
+def _totals(model, y, lin, eta, unit, weight, size, power, count, axis=None, likelihood=True):
     """(mu, variance of the rows, Totals) from their natural parameters and unit deviances."""
     family, on = model.family, weight > 0
     mu, variance = jax.vmap(lambda e: moments(family, e))(eta)
@@ -259,11 +267,12 @@ def _totals(model, y, lin, eta, unit, weight, size, power, count):
     if lin.ndim == 1 and mu.ndim == 1 and (family.T_ is None or family.moments_ is not None):
         chi2 = total(weight, (y - mu) ** 2 / variance)
     deviance = total(weight if family.T_ is None else power, unit)
-    deviance = jnp.where(jnp.all(in_domain(model, lin) | ~on), deviance, jnp.nan)
+    deviance, chi2 = whole((jnp.where(jnp.all(in_domain(model, lin) | ~on), deviance, jnp.nan), chi2), axis)
     llf = jnp.full_like(deviance, jnp.nan)
-    if family.has_density and (family.dispersion == "fixed" or family.plug_in == "deviance"):
+    if likelihood and family.plugs_in:
         phi = deviance / count if family.dispersion == "estimated" else 1.0
         llf = total(power, _log_probs(family, y, eta, weight, size, phi, unit if family.T_ is None else None))
+        llf = whole(llf, axis)
     return mu, variance, Totals(deviance, chi2, llf)
 
 

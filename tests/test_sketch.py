@@ -51,6 +51,17 @@ def test_a_sketched_fit_is_the_fit(name, large, monkeypatch):
     np.testing.assert_allclose(level(shrunk), level(want), atol=1e-7 * np.max(whole.bse))
 
 
+@pytest.mark.parametrize("name", ["bernoulli", "poisson", "gamma", "gaussian"])
+def test_a_likelihood_that_waits_is_the_one_that_does_not(name, monkeypatch):
+    options = dict(family=name, link="log" if name == "gamma" else None, progress=False)
+    small = jglm.fit(X, Y[name], **options)
+    monkeypatch.setattr(irls, "WORK", 0)
+    large = jglm.fit(X, Y[name], start=small.params, **options)
+    assert small._llf is not None and large._llf is None
+    assert large.llf == pytest.approx(small.llf, rel=1e-12)
+    assert large.detach().aic == pytest.approx(small.aic, rel=1e-12)
+
+
 @pytest.mark.parametrize("name", ["poisson", "categorical"])
 def test_rows_in_pieces_are_the_rows(name, large, monkeypatch):
     whole = jglm.fit(X, Y[name], family=name, progress=False)
