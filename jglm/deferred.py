@@ -73,16 +73,18 @@ def unscaled_covariance(model, prepared, kept, coef):
     """(X'WX + P)^-1 of the kept columns at the optimum, by QR where X'WX would lose digits."""
     problem = Problem(model, prepared, kept)
     flat = flatten_host(coef[kept])
-    P = problem.penalty_hessian(flat)
+    return linalg.inverse_from_triangle(triangle(problem, problem.derivatives(problem.lin(flat)), flat))
+
+
+def triangle(problem, view, flat):
+    """R with R'R = X'WX + P of the expected information in a View of the rows, by QR where X'WX would lose digits."""
+    P, weight = problem.penalty_hessian(flat), problem.prepared.weight
     if not problem.small:
-        H = problem.information(problem.lin(flat))
+        H = problem.gram(weight.reshape(-1, *(1,) * (view.expected.ndim - 1)) * view.expected)
         R = linalg.triangle_of(H if P is None else H + P)
-        if linalg.well_conditioned(R):
-            return linalg.inverse_from_triangle(R)
-    view = problem.derivatives(problem.lin(flat))
-    return linalg.inverse_from_triangle(
-        irls.normal_equations(problem.X, prepared.weight, view.score, view.expected, P, flat)[0]
-    )
+        if R is not None and linalg.well_conditioned(R):
+            return R
+    return np.asarray(irls.normal_equations(problem.X, weight, view.score, view.expected, P, flat)[0])
 
 
 def null_deviance(model, prepared, kept, coef):

@@ -1,5 +1,8 @@
 """Residuals of a fit: of its own rows, or of new ones."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,23 +23,46 @@ def of(fit, X, y, kind, weights, offset, exposure, trials, precision, seed):
     if kind == "deviance" and fit.family.T_ is not None:
         raise ValueError(f"family {fit.family.name!r} has no deviance residuals: T(y) is not y, and no value of "
                          "the mean fits y best at the other parameters; use 'quantile' or 'pearson'")  # fmt: skip
+    seen = looked(fit, X, y, weights, offset, exposure, trials, precision, kind == "response")
+    if kind == "quantile":
+        return quantile_residuals(fit, seen.y, seen.rows.eta, seen.size, seen.weight, seed)
+    return of_rows(kind, seen.t, seen.rows, seen.weight)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Rows of a fit, or new ones: y and how it is weighted (as `data.Prepared` has it), lin, the `Rows` there, and `t`,
+    what the rows' mean is the mean of: y, or T(y) where the moments of y are not known. `design`: of the fit's rows."""
+
+    y: np.ndarray
+    weight: np.ndarray
+    size: np.ndarray
+    power: np.ndarray
+    lin: np.ndarray
+    rows: Any
+    t: np.ndarray
+    design: Any
+
+
+def looked(fit, X=None, y=None, weights=None, offset=None, exposure=None, trials=None, precision=None, plain=False):
+    """What the rows of the fit, or new X and y, look like at its coefficients: `Seen`. Where `plain` a regressed
+    parameter, on which no mean depends, is left at 1."""
+    design = None
     if X is None and y is None:
         p = fit._data("residuals() without X and y")
-        lin = prediction.linear_predictor(fit, None, None, None)
+        design, lin = prediction.design_and_lin(fit, None, None, None)
         y, weight, size, power = p.y, p.weight, p.size, p.power
     elif X is None or y is None:
         raise ValueError("residuals takes X and y together, or neither for the rows of the fit")
     else:
         lin = prediction.linear_predictor(fit, X, offset, exposure)
         y, weight, size, power = _new_rows(fit, y, lin, weights, trials)
-    designs = None if kind == "response" else prediction.precision_designs(fit, X, len(lin), precision)
+    designs = None if plain else prediction.precision_designs(fit, X, len(lin), precision)
     values = prediction.row_values(fit, len(lin), designs)
     rows = over_rows(bind(_look, fit.model), y, lin, weight, size, power, values)
-    if kind == "quantile":
-        return quantile_residuals(fit, y, rows.eta, size, weight, seed)
-    # What the rows' mean is the mean of: y, or T(y) where the moments of y are not known.
     known = fit.family.T_ is None or fit.family.moments_ is not None
-    return of_rows(kind, y if known else np.asarray(jax.vmap(fit.family.statistic)(y)), rows, weight)
+    t = y if known else np.asarray(jax.vmap(fit.family.statistic)(y))
+    return Seen(y, weight, size, power, lin, rows, t, design)
 
 
 def _look(model, y, lin, weight, size, power, values):

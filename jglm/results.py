@@ -21,6 +21,7 @@ from jglm import (
     residuals,
 )
 from jglm.covaried import Covaried
+from jglm.diagnosed import Diagnosed
 from jglm.model import Model
 from jglm.resampled import Resampled
 from jglm.solvers import Status
@@ -29,7 +30,7 @@ DISPERSIONS = ("pearson", "deviance", "ml")
 
 
 @dataclass(repr=False)
-class Fit(Covaried, Resampled):
+class Fit(Covaried, Resampled, Diagnosed):
     """A fitted generalized linear model.
 
     Coefficients and their statistics are NumPy float64 of shape (p,), or (p, k) for a family with k columns of lin;
