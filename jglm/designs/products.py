@@ -1,8 +1,10 @@
 """Products of a design outside a trace: by BLAS over a NumPy matrix, or compiled over arrays where the solver runs."""
 
+import contextlib
 import functools
 import itertools
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -10,6 +12,7 @@ import numpy as np
 
 ROWS = 16384  # of a block: it stays in cache between being converted or weighted and being multiplied
 
+_local = threading.local()
 _COMPILED = {
     "matvec": jax.jit(lambda design, v: design.matvec(v)),
     "rmatvec": jax.jit(lambda design, v: design.rmatvec(v)),
@@ -46,9 +49,19 @@ def rtimes(X, r, dtype):
 
 def in_threads(function, items, n):
     """[function(item) for item in items], in as many threads as there are cores where n rows are worth it."""
-    if n < ROWS or len(items) < 2 or cores() == 1:
+    if n < ROWS or len(items) < 2 or cores() == 1 or getattr(_local, "alone", False):
         return [function(item) for item in items]
     return list(_threads().map(function, items))
+
+
+@contextlib.contextmanager
+def alone():
+    """Products in this thread take no others to help: there are as many like it as there are cores."""
+    _local.alone = True
+    try:
+        yield
+    finally:
+        _local.alone = False
 
 
 def spans(n):

@@ -1,0 +1,59 @@
+"""What a user asks of a stream: fit's and glm's arguments as a `Layout`, and the end of a fit."""
+
+from jglm import checks, resolve
+from jglm.formula import Formula
+from jglm.streams import fitting
+from jglm.streams.layout import NAMED, Layout
+
+
+def is_stream(data):
+    """Whether data are a stream."""
+    return hasattr(data, "fingerprint") and hasattr(data, "share")
+
+
+COVARIANCES = (None, "model", "joint")
+
+
+def check(covariance, dispersion, dispersions, options):
+    """The covariance, after a look at options that a stream has none of."""
+    kind, groups = covariance
+    checks.choice("covariance", kind, COVARIANCES)
+    checks.choice("dispersion", dispersion, (None, *dispersions))
+    checks.choice("dtype", options["dtype"], ("float64", "float32"))
+    options |= dict(tol=checks.positive("tol", options["tol"]), max_iter=checks.whole("max_iter", options["max_iter"]))
+    if groups is not None:
+        raise ValueError("groups= is for data in memory; a stream's standard errors are those of the model")
+    if options.pop("devices", None) is not None:
+        raise ValueError("devices= is for data in memory; a stream is read by the process that fits it")
+    return kind
+
+
+def layout_of(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None,
+              formula=False, precision=None, **given):  # fmt: skip
+    """The `Layout` of a stream X and the column y, or of a formula X and a stream y."""
+    checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
+    family = resolve.family(family)
+    link = resolve.link(family, link, penalty)
+    named = {k: given.get(k) for k in NAMED}
+    if not formula:
+        if precision is not None:
+            raise ValueError("precision= with a stream is a formula; use jglm.glm")
+        intercept = intercept and not family.has_cutpoints
+        return Layout(X, family, link, None, y, named, weight_kind=weight_kind, intercept=intercept, names=names)
+    if not (precision is None or isinstance(precision, str)):
+        raise TypeError("precision= with a stream is a formula, such as '~ z1 + z2'")
+    parsed = Formula(X, functions, intercept=not family.has_cutpoints)
+    second = None if precision is None else Formula(precision, functions, one_sided=True)
+    return Layout(y, family, link, parsed, None, named, weight_kind=weight_kind, intercept=False, precision=second)
+
+
+def fit(X, y, family, link, penalty, given, options):
+    """(`Estimate`, `Streamed` data, family, what a Fit keeps besides, what is known of it already)."""
+    layout = layout_of(X, y, family, link, penalty, **given)
+    data = fitting.first_pass(y if layout.formula else X, layout)
+    found, known = fitting.fit(data, penalty, options)
+    kept = dict(weight_kind=layout.weight_kind)
+    if layout.formula is not None:
+        kept |= dict(formula=layout.formula, columns=layout.given, n_dropped=data.dropped, precision=layout.precision)
+        kept |= {} if layout.precision is None else {"precision_names": layout.precision.names}
+    return found, data, layout.family, kept, known

@@ -1,0 +1,324 @@
+"""Fits of streams: the first pass, a start from a sample, gradient passes over all rows, and one for the statistics.
+
+Newton's method on the sample gives a start; its Hessian, or where the sample knows too little of some columns that of
+all rows at the start, is the metric of L-BFGS. So few passes are needed, and their gradients alone decide where the fit
+ends.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jglm import diagnostics, estimate, joint, linalg, penalties, sketch
+from jglm.drivers import solve_on_host
+from jglm.iterate import Found, by_irls, constant_start, mean_curvature
+from jglm.model import HESSIAN, Model, Query, Unknowns
+from jglm.problem import Problem, flatten_host
+from jglm.progress import Progress
+from jglm.solvers import LBFGS, Newton, ProximalNewton, Status
+from jglm.solvers.lbfgs import diagonal_metric
+from jglm.streams.scan import scan
+from jglm.streams.streamed import Streamed, mean_of
+
+RARE = 100  # rows of a level in the sample, below which its Hessian is not trusted
+
+
+@dataclass
+class Task:
+    """A stream to be fitted: the data, the model with its penalty bound, the columns kept and the options."""
+
+    data: Streamed
+    model: Model
+    kept: np.ndarray
+    options: dict
+    sums: Any = None
+
+    def seen(self, model=None):
+        """The sample as a Problem."""
+        return Problem(model or self.model, self.data.sample, self.kept, self.options["dtype"])
+
+    def look(self, model=None):
+        """query, asks -> Info of all rows."""
+        return self.data.looker(model or self.model, self.kept, self.options["dtype"], self._take)
+
+    def _take(self, sums):
+        self.sums = sums
+
+
+def first_pass(stream, layout):
+    """`Streamed` data: the levels, the sample and the counts are those of all rows."""
+    reader, seen = scan(stream, layout)
+    ordered = {name: np.array(known.in_order(seen.counts[name]), int) for name, known in reader.levels.items()}
+    layout.settle(reader.levels, ordered, seen.distinct, seen.sample)
+    return Streamed(stream, layout, reader, seen.rows, seen.dropped, layout.prepared(seen.sample))
+
+
+def fit(data, penalty, options):
+    """(`Estimate`, what is known of the fit besides) of `Streamed` data; inside `jax.enable_x64(True)`."""
+    task = prepare(data, penalty, options)
+    found = solve(task)
+    if found.status == Status.INVALID_START:
+        family, link = task.model.family, task.model.link
+        raise ValueError(f"family {family.name!r} with link {link.name!r}: {found.status.message}")
+    return statistics(task, found)
+
+
+def prepare(data, penalty, options):
+    """The `Task`: the penalty is bound to the columns, and columns that others make up are left out."""
+    layout, p = data.layout, len(data.names)
+    family, link = layout.family, layout.link
+    if link.width(family) is not None and layout.family.dim == -1:
+        raise ValueError(f"family {family.name!r} needs its number of classes")
+    if penalty is None:
+        kept = independent(data)
+        if not kept.any():
+            raise ValueError("every column of X is zero in the rows of positive weight; there is nothing to estimate")
+        return Task(data, Model(family, link, None), kept, options)
+    kept, weight = np.ones(p, bool), None
+    task = Task(data, Model(family, link, None), kept, options)
+    if any(getattr(part, "scale", None) == "mean" for part in penalties.parts_of(penalty)):
+        task.sums = total_sums(data, task.model)
+        weight = task.sums["weight"]
+    unpenalized = int(data.intercept or data.names[:1] == ["Intercept"])
+    task.model = Model(family, link, penalties.bind(penalty, p, unpenalized, weight))
+    return task
+
+
+def total_sums(data, model):
+    """The `sums_of` all rows, which are checked."""
+    from jglm.streams.streamed import sums_of
+
+    return data.total(lambda prepared, lattice: sums_of(model, prepared, lattice), check=True)
+
+
+# --------------------------------------------------------------------------- which columns
+def independent(data):
+    """Which columns are kept, left to right: by the sample where that is clear, else by one pass over all rows."""
+    p, sample = len(data.names), data.sample
+    if p > linalg.WIDE:
+        return data.total(lambda prepared: prepared.design.squares((prepared.weight > 0).astype(float))) > 0
+    on = (sample.weight > 0).astype(float)
+    G = sample.design.crossprod(on)
+    if linalg.well_conditioned(linalg.triangle_of(_unit(G))):
+        return np.ones(p, bool)
+    if sample.design.is_matrix:
+        R = data.fold(lambda prepared: _triangle(prepared.design.dense()[prepared.weight > 0]), _stack)
+        for other in data.stream.together.gather(R)[1:]:
+            R = _stack(R, other)
+        return linalg.independent_columns(R)
+    G = data.total(lambda prepared: prepared.design.crossprod((prepared.weight > 0).astype(float)))
+    unit = _unit(G)
+    if linalg.well_conditioned(linalg.triangle_of(unit)):
+        return np.ones(p, bool)
+    return linalg.independent_columns(linalg.root_of(unit), 1e-6)
+
+
+def _unit(G):
+    size = np.sqrt(np.diagonal(G))
+    return G / np.outer(*(np.where(size > 0, size, 1.0),) * 2)
+
+
+def _triangle(X):
+    return linalg.triangle(X)
+
+
+def _stack(R, S):
+    return linalg.triangle(np.vstack([R, S]))
+
+
+# --------------------------------------------------------------------------- the iterations
+def solve(task):
+    """Where the iterations end: `Found`."""
+    model, options = task.model, task.options
+    estimate._check_solver(options["solver"])
+    if model.family.free:
+        return _jointly(task)
+    if model.penalty is not None and not penalties.is_smooth(model.penalty):
+        if any(isinstance(part, penalties.Constraints) for part in penalties.parts_of(model.penalty)):
+            raise ValueError("a stream takes no linear constraints; use penalties.bounds, or a sample in memory")
+        start = constant_start(task.seen())
+        return run(task, ProximalNewton(options["tol"], options["max_iter"] or 100), start)
+    if not isinstance(options["solver"], str):
+        return run(task, options["solver"], start_of(task)[0])
+    start, metric = start_of(task)
+    if options["start"] is not None:
+        start = options["start"][task.kept]
+    if options["solver"] in ("newton", "irls") or metric is None:
+        return run(task, Newton(options["tol"], options["max_iter"] or 100), start)
+    found = run(task, LBFGS(metric, options["tol"], min(options["max_iter"] or 1000, _most(task))), start)
+    found.solver = "sketched" if not task.seen().wide else "lbfgs"
+    if found.status != Status.MAX_ITER or task.seen().wide or len(found.history) == options["max_iter"]:
+        return found
+    last = run(task, Newton(options["tol"], options["max_iter"] or 100), task.seen().shape(found.flat))
+    last.history = np.concatenate([found.history, last.history])
+    return last
+
+
+def _most(task):
+    return 1000 if task.seen().wide else sketch.PASSES
+
+
+def run(task, solver, start, model=None):
+    """A solver over the stream, watched: `Found`."""
+    model, progress = model or task.model, task.options["progress"]
+    start = start if isinstance(start, Unknowns) else Unknowns(jnp.asarray(start, jnp.float64), {})
+    bar = None if progress is False else Progress(solver.max_iter, 0.0 if progress else 1.0)
+    try:
+        solution = solve_on_host(model, None, solver, start, bar, task.look(model))
+    finally:
+        if bar is not None:
+            bar.close()
+    solution = jax.tree.map(np.asarray, solution)
+    seen = np.asarray(solution.history)[: int(solution.n_iter)]
+    name, status = type(solver).__name__.lower(), Status(int(solution.status))
+    return Found(flatten_host(solution.coef), np.asarray(solution.late), status, seen, name, solution.nuisance)
+
+
+def start_of(task):
+    """(coefficients to begin at, a `Metric` of all rows or None): from the fit of the sample."""
+    problem, n = task.seen(), task.data.rows
+    p, k, m = problem.design.shape[1], problem.width, len(task.data.sample.y)
+    if problem.wide:
+        return constant_start(problem), _diagonal(problem, m / n)
+    flat, hess = _sample_fit(problem, m / n)
+    if flat is None:
+        return constant_start(problem), None
+    start = problem.shape(flat)
+    if m == n or hess is None or task.options["solver"] in ("newton", "irls"):
+        return start, None
+    if m < sketch.LEAST * p * max(1, k // 2) or _rarest(problem) < RARE:
+        hess = task.look()(Query(Unknowns(jnp.asarray(start), {})), HESSIAN).hess
+    else:
+        hess = hess * (n / m)
+    P = problem.penalty_hessian(flat)
+    return start, sketch._metric_compiled(np.asarray(hess) if P is None else np.asarray(hess) + P)
+
+
+def _rarest(problem):
+    """The fewest rows of the sample in which a column is not 0."""
+    if problem.design.is_matrix:
+        return np.inf
+    on = (problem.prepared.weight > 0).astype(float)
+    squares = problem.squares(on)
+    return np.min(squares[problem.design.coded], initial=np.inf)
+
+
+def _sample_fit(problem, share):
+    """(flat coefficients, Hessian) at about the optimum of the sample; (None, None) where it has none."""
+    on = np.flatnonzero(problem.prepared.weight > 0)
+    if not len(on):
+        return None, None
+    columns = problem.design.shape[1] * problem.width
+    few = np.random.default_rng(sketch.SEED).permutation(len(on))[: max(sketch.FIRST * columns, 2000)]
+    parts = [problem.part(np.sort(on[few]), None), problem.part(on, None)]
+    curvature = mean_curvature(parts[0])
+    sampled = [sketch._sample(problem, part, curvature, share) for part in parts]
+    if len(few) == len(on) or problem.small:
+        begun = by_irls(sampled[1], None, 1e-6, 50)
+        if begun is None or not np.all(np.isfinite(begun.flat)):
+            return None, None
+        return begun.flat, sketch._hessian(sampled[1], begun.flat)
+    begun = sketch._begin(*sampled)
+    return (None, None) if begun is None else begun
+
+
+def _diagonal(problem, share):
+    diagonal = np.tile(mean_curvature(problem) * problem.squares(problem.prepared.weight), problem.width) / share
+    if problem.model.penalty is not None:
+        diagonal = diagonal + problem.penalty_diagonal()
+    return diagonal_metric(jnp.asarray(diagonal))
+
+
+def _jointly(task):
+    """Coefficients and free parameters together, by Newton from the fit of the sample."""
+    model, options = task.model, task.options
+    if model.penalty is not None and not penalties.is_smooth(model.penalty):
+        names = ", ".join(name for name, _ in model.family.free)
+        raise ValueError(f"family {model.family.name!r} estimates {names} besides; with a penalty that has kinks or "
+                         "bounds give its value, such as negative_binomial(2.0)")  # fmt: skip
+    sample, rough = task.seen(), dict(solver="auto", max_iter=None, dtype="float64", progress=False)
+    begun = estimate._jointly(sample, None, 1e-4, rough)
+    start = Unknowns(jnp.asarray(sample.shape(begun.flat)), {k: jnp.asarray(v) for k, v in begun.nuisance.items()})
+    seen = joint.with_density(model, joint.density_method(sample, start))
+    solver = options["solver"]
+    record = Newton(options["tol"], options["max_iter"] or 200) if isinstance(solver, str) else solver
+    return run(task, record, start, seen)
+
+
+# --------------------------------------------------------------------------- statistics
+def statistics(task, found):
+    """(`Estimate`, {"unscaled", "null", "joint", "nobs", "llf"}) by one pass at the optimum."""
+    data, problem = task.data, task.seen()
+    free = task.model.family.free
+    at = estimate.at_values(problem, found.nuisance) if free else problem
+    model, separated, moved = at.model, [], [0.0]
+    coef = problem.shape(found.flat)
+    if task.sums is None:
+        task.sums = total_sums(data, task.model)
+    sums, wide = task.sums, problem.wide
+    null = _null_point(data, model, sums)
+    late = found.late[: found.flat.size]
+    smooth = model.penalty is None or penalties.is_smooth(model.penalty)
+
+    def look(prepared):
+        part = data.problem(model, prepared, task.kept, task.options["dtype"])
+        if free:
+            part = estimate.at_values(data.problem(task.model, prepared, task.kept), found.nuisance)
+        part.count = sums["count"]
+        lin = part.hosted.times(coef) + prepared.offset
+        if np.any(late) and np.all(np.isfinite(late)):
+            move = np.abs(part.hosted.times(problem.shape(late)))
+            moved[0] = max(moved[0], float(np.max(move.reshape(len(lin), -1)[prepared.weight > 0], initial=0.0)))
+        totals = part.totals(lin)
+        first = np.nan if null is None else part.totals(np.broadcast_to(null, lin.shape).copy()).deviance
+        hess = part.information(lin) if smooth and not wide else 0.0
+        return dict(deviance=totals.deviance, chi2=totals.chi2, llf=totals.llf, null=first, hess=hess)
+
+    found_sums = jax.tree.map(np.asarray, data.total(look))
+    if found.status.converged and model.penalty is None and found.solver != "gradient" and not free:
+        columns = diagnostics.recession(problem, late, max(data.stream.together.gather(moved[0])))
+        names = np.array(data.names, dtype=object)[task.kept]
+        separated = [] if columns is None else names[columns].tolist()
+    _warn_off(task, sums)
+    llf = float(found_sums["llf"]) if model.family.dispersion == "fixed" else float("nan")
+    whole = problem.whole(found.flat)
+    n_iter = len(found.history)
+    made = estimate.Estimate(
+        model, whole, task.kept, float(found_sums["deviance"]), float(found_sums["chi2"]), llf, found.status, n_iter,
+        found.history, found.solver, separated, False, found.nuisance,
+    )  # fmt: skip
+    data.nobs = float(sums["nobs"])
+    data.facts = dict(deviance=made.deviance, count=float(sums["count"]))
+    unscaled = None
+    if smooth and not wide:
+        P = problem.penalty_hessian(found.flat)
+        unscaled = linalg.inverse_from_triangle(_root(found_sums["hess"] if P is None else found_sums["hess"] + P))
+    known = model.family.parametrize_ is None and null is not None
+    return made, dict(unscaled=unscaled, null=float(found_sums["null"]) if known else None)
+
+
+def _root(H):
+    """R with R'R = H; NaN where H is not positive definite."""
+    R = linalg.triangle_of(H)
+    return np.full_like(H, np.nan) if R is None else R
+
+
+def _null_point(data, model, sums):
+    """lin of the fit of a constant, where that follows from the mean of y; None where it takes passes of its own."""
+    if data.has_offset or not data.has_constant or model.family.T_ is not None or model.family.parametrize_ is not None:
+        return None
+    lin = np.asarray(model.link.linear(model.family, mean_of(sums, data.sample.y)))
+    return lin if np.all(np.isfinite(lin)) else None
+
+
+def _warn_off(task, sums):
+    family = task.model.family
+    if family.response in ("value", "proportion") and sums["off"] > 0:
+        warnings.warn(
+            f"y has values that are not whole numbers; family {family.name!r} is one of counts: the fit is a "
+            "quasi-likelihood one, and llf and aic are not those of a distribution", UserWarning, stacklevel=6,
+        )  # fmt: skip

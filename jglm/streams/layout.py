@@ -1,0 +1,300 @@
+"""What a model takes of every block: which columns are read, and how a block of them becomes checked data.
+
+The first pass tells the levels of the factors and the classes of the response; from then on every block is made into a
+`Prepared` of its own, as if its rows were all the data.
+"""
+
+import numpy as np
+
+from jglm import checks, coding, response
+from jglm import data as arrays
+from jglm.designs import Dense, WithConstant
+from jglm.padding import pad
+from jglm.streams import states
+from jglm.streams.factors import Groups
+from jglm.streams.sources import family_of
+
+NAMED = ("weights", "offset", "exposure", "trials")
+
+
+class Layout:
+    """The columns of a stream that a model takes.
+
+    Args:
+        stream: the `Stream`. formula: a `Formula`, or None for all other columns as numbers; y: then its column.
+        given: {"weights" | "offset" | "exposure" | "trials": the name of a column, or None}.
+        precision: a `Formula` of the family's regressed parameter, or None.
+
+    Attributes: numbers and factors, the names of columns that are read as such; `names` of the design's columns, known
+    after `settle`.
+    """
+
+    def __init__(self, stream, family, link, formula, y, given, *, weight_kind, intercept, names=None, precision=None):
+        self.family, self.link, self.formula, self.precision = family, link, formula, precision
+        self.weight_kind, self.given = weight_kind, {k: v for k, v in given.items() if v is not None}
+        self.schema = stream.schema
+        for what, name in self.given.items():
+            if not isinstance(name, str):
+                raise TypeError(f"{what} is {type(name).__name__}; with a stream it must be the name of a column")
+        self.y, self.intercept = (_column_of_response(formula), False) if formula else (y, bool(intercept))
+        if formula is None:
+            self._take_all(stream, names)
+        else:
+            self._take_named(stream)
+        self.levels: dict = {}
+        self.response_levels: list = []
+        self.has_offset = "offset" in self.given or "exposure" in self.given
+        self.labels = family.response == "label" and self.y is not None
+
+    # ------------------------------------------------------------------ which columns
+    def _take_all(self, stream, names):
+        if not isinstance(self.y, str):
+            raise TypeError("with a stream y must be the name of a column")
+        beside = {self.y, *self.given.values()}
+        taken = [name for name in stream.columns if name not in beside]
+        for name in [*beside, *taken]:
+            stream.refuse_unknown(name)
+        labels = [name for name in taken if self._kind(name) != "number"]
+        if labels:
+            raise TypeError(f"column {labels[0]!r} is {self.schema.field(labels[0]).type}, which is no number; leave "
+                            "it out by columns= or use jglm.glm, which takes factors")  # fmt: skip
+        own = names or taken
+        if len(own) != len(taken):
+            raise ValueError(f"names has {len(own)} entries, the stream has {len(taken)} columns for X")
+        if self.intercept and "Intercept" in own:
+            raise ValueError("X has a column named 'Intercept'; use intercept=False or rename it")
+        self.taken, self.names = taken, ["Intercept", *own] if self.intercept else list(own)
+        if not self.names:
+            raise ValueError("X has no columns and intercept=False; there is nothing to estimate")
+        self.factors = [self.y] if self._kind(self.y) == "label" else []
+        self.numbers = [n for n in dict.fromkeys([*taken, self.y, *self.given.values()]) if n not in self.factors]
+
+    def _take_named(self, stream):
+        formula, more = self.formula, self.precision.right_variables if self.precision else []
+        for name in [*formula.variables, *self.given.values(), *more]:
+            stream.refuse_unknown(name)
+        plain = {coding.column_of(f.expr): f.expr for term in formula.rhs for f in term.factors}
+        marked = {name for name, expr in plain.items() if name is not None and expr != name}
+        bare = {f.expr for term in formula.rhs for f in term.factors}
+        both = sorted(name for name in marked if name in bare and self._kind(name) == "number")
+        if both:
+            raise ValueError(f"column {both[0]!r} stands as a number and in C() besides; with a stream give one of "
+                             "them another name")  # fmt: skip
+        used = [*formula.variables, *more]
+        for name in used:
+            if self._kind(name) == "other":
+                raise TypeError(f"column {name!r} is {self.schema.field(name).type}, which a stream cannot read as a "
+                                "number or a factor; write it as one of them")  # fmt: skip
+        self.factors = [n for n in dict.fromkeys(used) if self._kind(n) == "label" or n in marked]
+        self.numbers = [n for n in dict.fromkeys([*used, *self.given.values()]) if n not in self.factors]
+        self.names = []
+
+    def _kind(self, name):
+        return family_of(self.schema.field(name).type)
+
+    # ------------------------------------------------------------------ what the first pass told
+    def settle(self, levels, ordered, distinct, sample):
+        """Decide the columns of the design and the classes of the response.
+
+        Args:
+            levels: {column: Levels}. ordered: {column: numbers of its levels in order}. distinct: sorted values of a
+                response of labels that is a number, else None.
+            sample: a Block of some rows.
+        """
+        self.levels = {k: [levels[k].values[i] for i in ordered[k]] for k in levels}
+        self.ordered, self.sizes = ordered, {k: len(v.values) for k, v in levels.items()}
+        self._place = {k: _inverse(ordered[k], self.sizes[k]) for k in levels}
+        if self.formula is not None:
+            self._settle_formula(sample)
+        if self.labels:
+            found = self.levels[self.y] if self.y in self.levels else [v.item() for v in np.asarray(distinct)]
+            self.response_levels, self.family = _classes(self.family, found)
+        encoded = self._encoded(sample, None)
+        self.family, self.response_levels = encoded[1], encoded[0].levels or []
+        if self.precision is not None:
+            states.refuse(self.precision)
+            self.precision.fit(self.frame(sample, self.precision.right_variables))
+
+    def _settle_formula(self, sample):
+        formula = self.formula
+        frame = self.frame(sample, formula.right_variables)
+        known = {k: frame[k].array for k in self.factors if k in frame}
+        formula.spec = formula._materialize(formula.rhs, coding.few_rows(frame, known)).model_spec
+        states.refuse(formula)
+        coded, rest = coding.split(formula.spec, known)
+        offset = [t for t in rest if any("offset(" in str(c) for c in t.columns)]
+        simple = [t for t in rest if self._simple(t) is not None and t not in offset]
+        if not formula.intercept:
+            simple = [t for t in simple if list(t.columns) != ["Intercept"]]
+        others = [t for t in rest if t not in simple and list(t.columns) != ["Intercept"]]
+        self._others = coding.numeric_spec(formula.spec, others, False) if others else None
+        other_names = []
+        if others:
+            formula._split(formula._materialize(self._others, frame.iloc[:2]))
+            other_names = list(formula.names)
+        own = set(other_names)
+        chosen = [t for t in formula.spec.structure if t in coded or t in simple or t in others]
+        self.names = [c for t in chosen for c in map(str, t.columns) if t not in others or c in own]
+        if len(self.names) != len(set(self.names)):
+            raise ValueError(f"formula {formula.text!r} gives two columns the same name")
+        formula.names = self.names
+        place = {name: j for j, name in enumerate(self.names)}
+        self._simple_terms = [self._simple(t) for t in simple]
+        positions = [place[str(c)] for t in simple for c in t.columns] + [place[c] for c in other_names]
+        self.positions, self.has_offset = np.array(positions, np.int32), self.has_offset or bool(offset)
+        self.groups = Groups(coded, self.ordered, self.sizes, self.names, len(self.names)) if coded else None
+
+    def _simple(self, term):
+        """The numeric columns of which a term is the product, () for the intercept; None for any other term."""
+        if len(term.columns) != 1 or len(term.scoped_terms) != 1 or term.scoped_terms[0].scale != 1:
+            return None
+        exprs = [f.factor.expr for f in term.scoped_terms[0].factors]
+        return tuple(exprs) if all(e in self.numbers for e in exprs) else None
+
+    # ------------------------------------------------------------------ blocks
+    def frame(self, block, columns):
+        """A block's columns as a pandas frame, factors with all their levels."""
+        import pandas
+
+        made = {}
+        for name in columns:
+            if name in self.factors:
+                codes = self._place[name][block.ids[name]]
+                made[name] = pandas.Categorical.from_codes(codes, self.levels[name])
+            else:
+                made[name] = block.numbers[name]
+        return pandas.DataFrame(made, index=pandas.RangeIndex(block.rows))
+
+    def prepared(self, block, size=None, check=False):
+        """The block as a `Prepared` of `size` rows, those behind its own of weight 0; checked where that is wanted."""
+        size = block.rows if size is None else size
+        fill = lambda v: pad(v, 0, size)
+        weights = self._weights(block, check)
+        encoded, _ = self._encoded(block, weights if "weights" in self.given else None)
+        w = np.ones(block.rows) if weights is None else weights
+        weight, scale, power = arrays.likelihood_weights(self.family, w, encoded.size, self.weight_kind)
+        whole = True
+        if check and self.family.response in ("value", "proportion"):
+            whole = checks.in_support(self.family, encoded.y, weight > 0)
+        design, shift = self._design(block, size, check)
+        offset = self._offset(block, shift)
+        on = weight > 0
+        nobs = float(np.sum(power[on])) if self.weight_kind == "frequency" else float(np.sum(on))
+        zeros = lambda v: np.append(v, np.zeros(size - len(v))) if len(v) < size else v
+        designs = {}
+        if self.precision is not None:
+            Z = self.precision.transform(self.frame(block, self.precision.right_variables))[0]
+            designs = {self.family.regressed: fill(np.asarray(Z, float))}
+        made = arrays.Prepared(
+            design, fill(encoded.y), zeros(weight), fill(scale), zeros(power), fill(offset), self.names,
+            self.response_levels or None, self.intercept, nobs, self.has_offset, designs,
+        )  # fmt: skip
+        return (made, whole) if check else made
+
+    def _weights(self, block, check):
+        if "weights" not in self.given:
+            return None
+        w = block.numbers[self.given["weights"]].astype(np.float64)
+        if check:
+            checks.refuse("weights", ~np.isfinite(w), "NaN or infinite", "drop or fill them")
+            checks.refuse("weights", w < 0, "negative", "weights must be >= 0")
+        return w
+
+    def _encoded(self, block, weights):
+        """(Response, family) of a block."""
+        trials = block.numbers[self.given["trials"]] if "trials" in self.given else None
+        if self.labels:
+            family, levels = self.family, self.response_levels
+            if self.y not in block.ids:
+                return response.encode(family, block.numbers[self.y], None, weights, levels)
+            codes = self._place[self.y][block.ids[self.y]]
+            values = codes.astype(float) if family.dim is None else np.eye(len(levels))[codes]
+            return response.Response(values, None, levels), family
+        if self.y is not None and self.y in block.numbers:
+            y = block.numbers[self.y]
+        elif self.y is not None:
+            raise TypeError(f"y is the column {self.y!r} of text; family {self.family.name!r} takes numbers")
+        else:
+            y = self.formula.y(self.frame(block, self.formula.variables))
+        return response.encode(self.family, y, trials, weights, self.response_levels or None)
+
+    def _offset(self, block, shift):
+        pick = lambda what: block.numbers[self.given[what]] if what in self.given else None
+        total = arrays.offsets(pick("offset"), pick("exposure"), block.rows, self.link.width(self.family))
+        return total if shift is None else total + (shift if total.ndim == 1 else shift[:, None])
+
+    def _design(self, block, size, check):
+        """(design of `size` rows, offset of the formula or None)."""
+        if self.formula is None:
+            X = _stacked([block.numbers[name] for name in self.taken], block.rows, size)
+            if check:
+                _refuse_infinite(X, self.taken)
+            return (WithConstant(Dense(X.T)) if self.intercept else Dense(X.T)), None
+        columns = [_product(block, names) for names in self._simple_terms]
+        shift = None
+        if self._others is not None:
+            needed = self.formula.right_variables
+            values, shift = self.formula._split(self.formula._materialize(self._others, self.frame(block, needed)))
+            self.formula.names = self.names
+            columns += list(values.T)
+        X = _stacked(columns, block.rows, size)
+        if check:
+            _refuse_infinite(X, [self.names[j] for j in self.positions])
+        if self.groups is None:
+            return Dense(X.T), shift
+        codes = np.zeros((len(self.groups.strides), size), self.groups.dtype)
+        self.groups.codes(block.ids, block.rows, codes)
+        return self.groups.design(X.T, self.positions, codes), shift
+
+
+def _column_of_response(formula):
+    """The column that is the response, None for an expression."""
+    terms = list(formula.lhs)
+    if len(terms) == 1 and len(terms[0].factors) == 1 and terms[0].factors[0].eval_method.value == "lookup":
+        return terms[0].factors[0].expr
+    return None
+
+
+def _inverse(order, size):
+    """For every number its position in the order, -1 for one that is not in it."""
+    place = np.full(size, -1)
+    place[order] = np.arange(len(order))
+    return place
+
+
+def _classes(family, found):
+    """(levels of a response of labels, family with its number of classes)."""
+    if family.dim is None:
+        return response._two(found), family
+    if len(found) < 2:
+        raise ValueError(f"y has the single class {found[0]!r}; family {family.name!r} needs at least two")
+    if family.dim not in (-1, len(found)):
+        raise ValueError(f"y has {len(found)} classes ({found[:5]}); family {family.name!r} was given k = {family.dim}")
+    return list(found), family.with_dim(len(found))
+
+
+def _product(block, names):
+    """The product of some columns; None for a constant."""
+    if not names:
+        return None
+    values = block.numbers[names[0]]
+    for name in names[1:]:
+        values = values.astype(float) * block.numbers[name]
+    return values
+
+
+def _stacked(columns, rows, size):
+    """Columns below one another as (q, size) in float64, 0 behind their rows; None stands for ones."""
+    X = np.empty((len(columns), size))
+    for own, column in zip(X, columns, strict=True):
+        own[:rows] = 1.0 if column is None else column
+    X[:, rows:] = 0.0
+    return X
+
+
+def _refuse_infinite(X, names):
+    with np.errstate(all="ignore"):
+        total = X.sum(axis=1)
+    for j in np.flatnonzero(~np.isfinite(total)):
+        checks.refuse(f"column {names[j]!r}", ~np.isfinite(X[j]), "NaN or infinite",
+                      "drop those rows or change the transform")  # fmt: skip

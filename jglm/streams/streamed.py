@@ -1,0 +1,131 @@
+"""The data of a fit that stay on disk: sums over blocks of rows, each of them a `Prepared` of its own.
+
+It stands where a `Prepared` stands; what needs all rows in memory at once says that it cannot have them.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jglm.drivers import evaluate_compiled
+from jglm.model import GRADIENT, HESSIAN
+from jglm.passes import HostPass
+from jglm.problem import Problem
+from jglm.streams import later
+from jglm.streams.threads import in_order
+
+
+class NotInMemory(ValueError, AttributeError):
+    """What was asked for needs all rows at once."""
+
+
+class Streamed:
+    """A stream seen through a `Layout`, after the first pass.
+
+    Attributes: sample, a `Prepared` of random rows; `rows` read without missing values and `dropped`; and as a
+    `Prepared` has them names, levels, intercept, has_offset, designs (of the sample).
+    """
+
+    def __init__(self, stream, layout, reader, rows, dropped, sample):
+        self.stream, self.layout, self.reader = stream, layout, reader
+        self.rows, self.dropped, self.sample = rows, dropped, sample
+        self.names, self.levels, self.intercept = layout.names, layout.response_levels, layout.intercept
+        self.has_offset, self.designs = layout.has_offset, sample.designs
+        self.nobs: float | None = None
+        self.facts: dict = {}  # sums that later computations begin with
+        self.watch = None
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise NotInMemory(f"this needs {name} of all rows at once, and the rows of the fit stay on disk; use a sample of "
+                          "them in memory, or give new rows where the method takes them")  # fmt: skip
+
+    @property
+    def has_constant(self):
+        """Whether the design has a column of ones, as far as the sample tells."""
+        return self.intercept or self.sample.design.has_ones(self.sample.weight > 0)
+
+    def deferred(self, name, *args):
+        """What `jglm.deferred` computes of data in memory."""
+        with jax.enable_x64(True):
+            return later.of(self, name, *args)
+
+    # ------------------------------------------------------------------ passes
+    def blocks(self, index, going=lambda: None, check=False):
+        """The blocks of a piece as `Prepared` (with whether all y are on the lattice of the family, where checked)."""
+        for block in self.reader.blocks(index, self.stream.rows, going):
+            yield self.layout.prepared(block, self.stream.rows, check)
+
+    def fold(self, function, combine, check=False):
+        """function(Prepared) of every block, put together by `combine` in the order of the rows: of this process."""
+
+        def look(index, going):
+            found = None
+            with jax.enable_x64(True):
+                for prepared in self.blocks(index, going, check):
+                    part = function(*prepared) if check else function(prepared)
+                    found = part if found is None else combine(found, part)
+            return found
+
+        whole = None
+        for index, part in zip(self.stream.mine, in_order(look, self.stream.mine), strict=True):
+            if part is not None:
+                whole = part if whole is None else combine(whole, part)
+            if self.watch is not None:
+                self.watch(index)
+        return whole
+
+    def total(self, function, check=False):
+        """The sum over all blocks, of all processes, of a tree of arrays."""
+        return self.stream.together.sum(self.fold(function, add, check))
+
+    def problem(self, model, prepared, kept, dtype="float64"):
+        """A block (or the sample) seen through a model."""
+        return Problem(model, prepared, kept, dtype)
+
+    def looker(self, model, kept, dtype="float64", first=None):
+        """look(query, asks) -> Info of all rows; the first look checks the rows and hands `first` their `Sums`."""
+        waiting = [first] if first is not None else []
+
+        def look(query, asks):
+            answer = lambda prepared: answered(Problem(model, prepared, kept, dtype), query, asks)
+            if not waiting:
+                return self.total(answer)
+            both = lambda prepared, lattice: (answer(prepared), sums_of(model, prepared, lattice))
+            info, sums = self.total(both, check=True)
+            waiting.pop()(sums)
+            return info
+
+        return look
+
+
+def add(a, b):
+    """The sum of two trees of arrays; a None stays."""
+    return jax.tree.map(lambda x, y: x + y, a, b)
+
+
+def answered(problem, query, asks):
+    """`model.evaluate` of a block, in NumPy."""
+    if jax.default_backend() == "cpu" and not problem.model.family.free and asks in (GRADIENT, HESSIAN):
+        return HostPass(problem)(query, asks)
+    return jax.tree.map(np.asarray, evaluate_compiled(problem.model, problem.data, query, asks))
+
+
+def sums_of(model, prepared, lattice):
+    """Sums over a block that need no coefficients: nobs, the count of rows in the likelihood, the weights, the weighted
+    T(y), and how many blocks have values off the family's lattice."""
+    on, w = prepared.weight > 0, prepared.weight
+    count = np.sum(prepared.power[on])
+    if model.family.prior_weights == "dispersion":
+        count = prepared.nobs
+    total = w @ (prepared.y if prepared.y.ndim > 1 else prepared.y[:, None]) if model.family.T_ is None else np.zeros(1)
+    return dict(
+        nobs=float(prepared.nobs), count=float(count), weight=float(w.sum()), total=total, off=float(not lattice)
+    )
+
+
+def mean_of(sums, like):
+    """The weighted mean of y from their sums, shaped as one y."""
+    mean = np.asarray(sums["total"]) / sums["weight"]
+    return jnp.asarray(mean if like.ndim > 1 else mean[0])
