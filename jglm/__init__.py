@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jglm import families, links, penalties, solvers
     from jglm.api import fit, glm, load
     from jglm.crossvalidation import CrossValidation, cross_validate
+    from jglm.delta import Estimates
     from jglm.designs import Dense
     from jglm.drivers import Solution, solve
     from jglm.family import Family
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jglm.manyfits import ManyFits
     from jglm.model import Data, Model, Unknowns
     from jglm.paths import CoefficientPath, path
+    from jglm.profiles import Profile
     from jglm.resampled import Bootstrap
     from jglm.resampling import bootstrap
     from jglm.results import Fit
@@ -36,6 +38,7 @@ _PUBLIC = {
     "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "designs",
     "ScoreScan": "scan", "score_scan": "scan",
     "Fit": "results", "Solution": "drivers", "Status": "solvers",
+    "Profile": "profiles", "Estimates": "delta",
     "path": "paths", "CoefficientPath": "paths",
     "cross_validate": "crossvalidation", "CrossValidation": "crossvalidation",
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
@@ -44,7 +47,7 @@ _PUBLIC = {
     "families": None, "links": None, "penalties": None, "solvers": None,
 }  # fmt: skip
 __all__ = [
-    "Bootstrap", "CoefficientPath", "CrossValidation", "Data", "Dense", "Family", "Fit", "Link", "ManyFits", "Model",
+    "Bootstrap", "CoefficientPath", "CrossValidation", "Data", "Dense", "Estimates", "Family", "Fit", "Link", "ManyFits", "Model", "Profile",
     "ScoreScan", "Solution", "Status", "Unknowns", "bootstrap", "check_family", "cross_validate", "families", "fit",
     "fit_many", "glm", "influence", "links", "load", "path", "penalties", "score_scan", "solve", "solvers",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from jglm import (
 )
 from jglm.covaried import Covaried
 from jglm.diagnosed import Diagnosed
+from jglm.intervals import Intervals
 from jglm.model import Model
 from jglm.resampled import Resampled
 from jglm.solvers import Status
@@ -30,7 +31,7 @@ DISPERSIONS = ("pearson", "deviance", "ml")
 
 
 @dataclass(repr=False)
-class Fit(Covaried, Resampled, Diagnosed):
+class Fit(Covaried, Intervals, Resampled, Diagnosed):
     """A fitted generalized linear model.
 
     Coefficients and their statistics are NumPy float64 of shape (p,), or (p, k) for a family with k columns of lin;
@@ -191,13 +192,6 @@ class Fit(Covaried, Resampled, Diagnosed):
         if self._prepared is None:
             raise ValueError(f"{what} needs the data of the fit, which this fit no longer has (detached or loaded)")
         return self._prepared
-
-    def conf_int(self, level=0.95, method="wald"):
-        """Wald intervals (p, 2), or (p, k, 2), with the quantiles of t or the normal as in `pvalues`."""
-        checks.choice("method", method, ("wald",))
-        checks.level(level)
-        reach = inference.quantile(0.5 + level / 2, self._df) * self.bse
-        return np.stack([self.params - reach, self.params + reach], axis=-1)
 
     def _wald(self, value, se, level=0.95):
         """(statistic, p, interval) of estimates that are asymptotically normal."""
