@@ -12,6 +12,8 @@ from jglm.designs import Dense, place
 from jglm.matrix import design_of
 from jglm.model import Data
 
+WEIGHT_KINDS = ("prior", "frequency", "sampling")
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -71,10 +73,20 @@ def weights_of(weights, n):
     return w
 
 
+def _checked_kind(w, kind, gather):
+    """Frequencies, which are whole numbers, or sampling weights, brought to a mean of 1."""
+    if kind == "frequency":
+        checks.refuse("weights", w != np.round(w), "fractional", "a frequency is how often a row is there; use "
+                      "weight_kind='prior' (precision) or 'sampling' (how many a sampled row stands for)")  # fmt: skip
+        return w
+    return w * (sum(gather(np.count_nonzero(w))) / sum(gather(np.sum(w))))
+
+
 def likelihood_weights(family, weights, size, kind):
     """(weight, size, power): the weight of the loss, and how it enters the likelihood.
 
-    A frequency weight repeats the row; a prior one does the same or divides the dispersion, as R has it for the family.
+    A frequency weight repeats the row; a prior one does the same or divides the dispersion, as R has it for the family;
+    a sampling weight multiplies the log-likelihood.
     """
     n = len(weights)
     if size is not None:
@@ -98,14 +110,20 @@ def precision_design(family, precision, n):
     return {family.regressed: Z}
 
 
-def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trials, intercept, names, precision=None):
-    """(Prepared, family with its number of classes) from what the user gave; raises as described in `checks`."""
-    checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
+def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trials, intercept, names, precision=None,
+            gather=None):  # fmt: skip
+    """(Prepared, family with its number of classes) from what the user gave; raises as described in `checks`. `gather`:
+    as in `response.levels_of_all`."""
+    checks.choice("weight_kind", weight_kind, WEIGHT_KINDS)
     constant = bool(intercept) and not family.has_cutpoints
     design, names = design_of(X, names, constant)
     n = design.shape[0]
     w = weights_of(weights, n)
-    encoded, family = response.encode(family, y, trials, None if weights is None else w)
+    if weight_kind != "prior" and weights is not None:
+        w = _checked_kind(w, weight_kind, gather or (lambda own: [own]))
+    levels = None if gather is None else response.levels_of_all(family, y, gather)
+    of_trials = None if weights is None or weight_kind == "sampling" else w
+    encoded, family = response.encode(family, y, trials, of_trials, levels)
     if len(encoded.y) != n:
         raise ValueError(f"y has {len(encoded.y)} rows, X has {n}; they must have the same")
     weight, size, power = likelihood_weights(family, w, encoded.size, weight_kind)

@@ -49,8 +49,11 @@ def find_independent(design, weight):
 
 
 def _independent_codes(design, weight):
+    return independent_in(design.crossprod((weight > 0).astype(float)))
+
+
+def independent_in(G):
     """The same from X'X, whose entries are counts for the most part, and exact."""
-    G = design.crossprod((weight > 0).astype(float))
     size = np.sqrt(np.diagonal(G))
     unit = G / np.outer(*(np.where(size > 0, size, 1.0),) * 2)
     if np.all(size > 0) and well_conditioned(triangle_of(unit)):

@@ -21,19 +21,21 @@ from jglm.designs import cross, gram_blocks
 from jglm.family import Family
 from jglm.links import Link
 from jglm.penalties import is_smooth, smooth_part
-from jglm.rows import mask, scale
+from jglm.rows import mask, scale, whole
 from jglm.terms import unbounded
 
 VALUE, GRADIENT, HESSIAN, PRODUCT = "value", "gradient", "hessian", "product"
 
 
-@record
+@record(static=("axis",))
 class Data:
     """What is fitted: a design, y (n,) or (n, q), weight (n,) and offset, the shape of lin. A weight of 0 means that
     the row is not there, whatever stands in it.
 
     For families with free parameters besides: `size` (n,), by which a row's dispersion is divided (None for 1), and
     `designs` {name: (n, q)} of the parameters that are regressed; the others have a constant.
+
+    `axis`: where the rows are a share of all, the axis of the mesh (see jax.shard_map) over which sums are taken too.
     """
 
     X: Any
@@ -42,6 +44,7 @@ class Data:
     offset: Any
     size: Any = None
     designs: dict | None = None
+    axis: str | None = None
 
 
 @record
@@ -152,8 +155,11 @@ def evaluate(model, data, query, asks=HESSIAN):
     a row is the observed one where it is positive, else the expected (Fisher) one; for a vector eta the expected.
     Rows of weight 0 give exactly nothing.
     """
-    if model.family.free:
-        return _evaluate_jointly(model, data, query, asks)
+    info = (_evaluate_jointly if model.family.free else _evaluate)(model, data, query, asks)
+    return whole(info, data.axis)
+
+
+def _evaluate(model, data, query, asks):
     coef, on = query.point.coef, data.weight > 0
     t = mask(on, rows.statistics(model, data.y), 1.0)
     w = jnp.where(on, data.weight, 0.0).astype(coef.dtype)
@@ -197,7 +203,7 @@ def rows_of(model, data, query, t, w):
     here = lambda: (t, data.X.matvec(query.point.coef) + data.offset)
     if query.blend is None:
         return here()
-    return lax.cond(query.blend > 0, lambda: rows.starting_rows(model, t, w, query.blend), here)
+    return lax.cond(query.blend > 0, lambda: rows.starting_rows(model, t, w, query.blend, data.axis), here)
 
 
 # --------------------------------------------------------------------------- with free parameters

@@ -106,6 +106,35 @@ def distinct(y):
         return values, sorted(unique, key=lambda v: (type(v).__name__, str(v)))
 
 
+def levels_of_all(family, y, gather):
+    """The levels of a response of labels of which this process holds a share; `gather` brings what the others hold.
+    None where y are no labels."""
+    kind = getattr(y if hasattr(y, "dtype") else np.asarray(y), "dtype", None)
+    text = str(kind).startswith(("category", "Categorical", "Enum")) or getattr(kind, "kind", "O") in "bOUS"
+    if not (family.response == "label" or (family.response == "proportion" and text)) or hasattr(y, "columns"):
+        return None
+    values, own = distinct(y[:, 0] if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y)
+    if own is None:
+        return None
+    told = gather((own, _order(y)))
+    orders = {tuple(order) for _, order in told if order is not None}
+    if len(orders) > 1:
+        raise ValueError("y is categorical with other levels in another process; give all of them the same levels")
+    used = {v for levels, _ in told for v in levels}
+    found = [v for v in orders.pop() if v in used] if orders else distinct(np.array(list(used), values.dtype))[1]
+    return _two(found) if family.dim is None else found
+
+
+def _order(y):
+    """All levels of a categorical column in order, None for other labels."""
+    categories = getattr(getattr(y, "cat", None), "categories", getattr(y, "categories", None))
+    if categories is not None and not hasattr(y, "get_categories"):
+        return list(categories)
+    if hasattr(getattr(y, "cat", None), "get_categories") and str(y.dtype).startswith(("Categorical", "Enum")):
+        return y.cat.get_categories().to_list()
+    return None
+
+
 def _no_missing(values):
     if values.dtype.kind == "f":
         checks.refuse("y", ~np.isfinite(values), "NaN or infinite", "drop those rows")

@@ -42,6 +42,15 @@ class Sparse:
         longest = int(np.max(np.diff(X.indptr), initial=0))
         return cls(X.data, X.indices, X.indptr, X.shape[1], longest)
 
+    @classmethod
+    def alike(cls, parts, gather=lambda value: [value]):
+        """Matrices with room for equally many values, 0 where they have fewer, so that their arrays stack; `gather`
+        brings the sizes of others."""
+        sizes = [(part.data.shape[0], part.longest) for part in parts]
+        most, longest = (max(sizes) for sizes in zip(*gather(tuple(map(max, zip(*sizes, strict=True)))), strict=True))
+        filled = lambda v: np.concatenate([v, np.zeros(most - len(v), v.dtype)])
+        return [cls(filled(p.data), filled(p.indices), p.indptr, p.width, longest) for p in parts]
+
     @property
     def shape(self):
         return self.indptr.shape[0] - 1, self.width

@@ -1,0 +1,136 @@
+"""Several processes, on one machine or many: each holds some of the rows, and only sums of them travel.
+
+>>> import jglm
+>>> jglm.distributed.processes()  # one, until initialize() has joined them
+1
+"""
+
+import os
+import pickle
+
+import jax
+import numpy as np
+
+TIMEOUT = 300  # seconds
+_VARIABLES = ("JGLM_COORDINATOR", "JGLM_PROCESSES", "JGLM_PROCESS")  # set by `jglm fit --processes`
+
+
+def initialize(coordinator=None, processes=None, process=None, *, timeout=TIMEOUT):
+    """Join the processes of a job; call it first in each of them, before anything runs on a device.
+
+    Args:
+        coordinator: "host:port" of the first process; None where a launcher tells: SLURM, Open MPI or Kubernetes (found
+            by `jax.distributed`), MPICH and Intel MPI by their PMI variables (with MASTER_ADDR), or
+            `jglm fit --processes`.
+        processes: how many there are; process: which of them this is, from 0.
+        timeout: seconds to wait for the others.
+
+    Collectives are NCCL's between GPUs, Gloo's between CPUs. Joining twice does nothing. Raises RuntimeError where the
+    processes do not meet in time, or nothing tells where they are; ValueError for numbers that cannot be.
+    """
+    if jax.distributed.is_initialized():
+        return
+    coordinator, processes, process = _given(coordinator, processes, process)
+    if process is not None and processes is not None and not 0 <= process < processes:
+        raise ValueError(f"process is {process}; with {processes} processes it must be 0 to {processes - 1}")
+    if not timeout > 0:
+        raise ValueError(f"timeout is {timeout}; it must be a positive number of seconds")
+    if processes == 1:
+        return
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    try:
+        _join(coordinator, processes, process, int(np.ceil(timeout)))
+    except ValueError as error:
+        raise RuntimeError(f"no launcher tells where the processes are ({error}); give coordinator='host:port', "
+                           "processes= and process=") from error  # fmt: skip
+
+
+def _join(coordinator, processes, process, timeout):
+    """jax.distributed.initialize, in bounded time, with an error where processes are missing."""
+    if coordinator is not None and process not in (None, 0):
+        _reach(coordinator, timeout)
+    try:
+        jax.distributed.initialize(coordinator, processes, process, initialization_timeout=timeout)
+    except RuntimeError as error:
+        raise RuntimeError(f"the processes did not meet within {timeout} seconds: {str(error).splitlines()[0]}; look "
+                           "whether all of them run and can reach the coordinator") from error  # fmt: skip
+
+
+def _reach(coordinator, timeout):
+    """Wait for the coordinator to listen: JAX's own client would end the process where it does not."""
+    import socket
+    import time
+
+    host, _, port = coordinator.rpartition(":")
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=max(end - time.monotonic(), 0.1)).close()
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise RuntimeError(f"the coordinator {coordinator} could not be reached within {timeout} seconds "
+                                   f"({error}); is process 0 running, and the port open?") from error  # fmt: skip
+            time.sleep(0.1)
+
+
+def _given(coordinator, processes, process):
+    """The arguments, with what jglm's own launcher or PMI (MPICH, Intel MPI) say where they say nothing."""
+    if coordinator is not None:
+        if ":" not in coordinator:
+            raise ValueError(f"coordinator is {coordinator!r}; it must be 'host:port'")
+        if processes is None or process is None:
+            raise ValueError("with coordinator= give processes= (how many) and process= (which one this is)")
+        return coordinator, int(processes), int(process)
+    if _VARIABLES[0] in os.environ:
+        return os.environ[_VARIABLES[0]], int(os.environ[_VARIABLES[1]]), int(os.environ[_VARIABLES[2]])
+    if "PMI_RANK" in os.environ and "PMI_SIZE" in os.environ and "SLURM_JOB_ID" not in os.environ:
+        where = f"{os.environ.get('MASTER_ADDR', '127.0.0.1')}:{os.environ.get('MASTER_PORT', '29400')}"
+        return where, int(os.environ["PMI_SIZE"]), int(os.environ["PMI_RANK"])
+    return coordinator, processes, process
+
+
+def processes():
+    """How many processes there are."""
+    return jax.process_count()
+
+
+def process():
+    """Which of them this is, from 0."""
+    return jax.process_index()
+
+
+def gather(value):
+    """[value of process 0, of process 1, …], the same in all of them: of small plain values."""
+    if jax.process_count() == 1:
+        return [value]
+    from jax.experimental import multihost_utils
+
+    told = np.frombuffer(pickle.dumps(value), np.uint8)
+    sizes = np.ravel(multihost_utils.process_allgather(np.array([len(told)], np.int32)))
+    room = np.zeros(int(sizes.max()), np.uint8)
+    room[: len(told)] = told
+    found = np.asarray(multihost_utils.process_allgather(room))
+    return [pickle.loads(bytes(row[:size])) for row, size in zip(found, sizes, strict=True)]
+
+
+def together(function):
+    """function() in every process; where one of them raises, all do, so that none waits for another."""
+    found = error = None
+    try:
+        found = function()
+    except Exception as raised:
+        error = raised
+    told = gather(None if error is None else (type(error).__name__, str(error)))
+    if error is not None:
+        raise error
+    for i, other in enumerate(told):
+        if other is not None:
+            raise ValueError(f"process {i} stopped: {other[0]}: {other[1]}")
+    return found
+
+
+def part(n):
+    """The slice of n rows that is this process's, where all of them read the same table."""
+    ends = np.linspace(0, n, processes() + 1).astype(int)
+    return slice(int(ends[process()]), int(ends[process() + 1]))
