@@ -34,7 +34,8 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
             row stands for w rows.
         offset: (n,) added to lin; exposure: (n,) > 0, added as log(exposure).
         trials: (n,) numbers of trials of the binomial.
-        penalty: None or `jglm.penalties.ridge(...)`; the intercept is not penalized.
+        penalty: None or `jglm.penalties.ridge(...)`; the intercept is not penalized. "firth" (mean bias reduction) or
+            "jeffreys": finite under separation, for all coefficients.
         intercept: put a column of ones, named "Intercept", first.
         solver: "auto"; "irls" (Newton's method on the host); "newton" (compiled); "sketched" (a sample of the rows,
             then gradient passes over all); "lbfgs" (about a diagonal, for very many columns); or a record of
@@ -69,6 +70,7 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
 
 
 def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
+    penalty = resolve.penalty(penalty)
     checks.choice("covariance", covariance, COVARIANCES)
     checks.choice("dtype", options["dtype"], DTYPES)
     checks.choice("dispersion", dispersion, (None, *DISPERSIONS))

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import irls, joint, linalg
+from jglm import irls, joint, linalg, penalties
 from jglm.density import by_rows
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
@@ -78,7 +78,8 @@ def unscaled_covariance(model, prepared, kept, coef):
 
 def triangle(problem, view, flat):
     """R with R'R = X'WX + P of the expected information in a View of the rows, by QR where X'WX would lose digits."""
-    P, weight = problem.penalty_hessian(flat), problem.prepared.weight
+    weight, penalty = problem.prepared.weight, problem.model.penalty
+    P = None if isinstance(penalty, penalties.OfInformation) else problem.penalty_hessian(flat)
     if not problem.small:
         H = problem.gram(weight.reshape(-1, *(1,) * (view.expected.ndim - 1)) * view.expected)
         R = linalg.triangle_of(H if P is None else H + P)

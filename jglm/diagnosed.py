@@ -1,9 +1,9 @@
-"""What a fit tells about its rows and columns: influence, collinearity, groups, calibration."""
+"""What a fit tells about its rows and columns: influence, collinearity, groups, calibration; tests of bias-reduced fits."""
 
 import jax
 import numpy as np
 
-from jglm import checks, collinearity, grouped, waldslope
+from jglm import checks, collinearity, grouped, penalized, waldslope
 from jglm.deletion import STANDARDIZED, Deletions
 
 
@@ -142,3 +142,40 @@ class Diagnosed:
         the fit or in new ones. Slope 1 and intercept 0 where the model is calibrated; a slope below 1: overfitting."""
         with jax.enable_x64(True):
             return grouped.calibration_line(self, X=X, y=y, **new)
+
+    # ------------------------------------------------------------------ bias-reduced fits
+    @property
+    def penalized_llf(self):
+        """The penalized log-likelihood of a fit with penalty="firth" or "jeffreys": llf + 1/2 log det of the expected
+        information, where the dispersion is known."""
+        with jax.enable_x64(True):
+            surface = penalized.Surface(self, "the penalized log-likelihood")
+            R = surface.equations(surface.flat).R
+            return self.llf + float(np.sum(np.log(np.abs(np.diagonal(R)))))
+
+    def penalized_intervals(self, level=0.95):
+        """(p, 2) or (p, k, 2): intervals by the penalized likelihood of a fit with penalty="firth" or "jeffreys", as
+        logistf: the values of a coefficient at which twice the penalized log-likelihood, maximized over the others, is
+        within the quantile of chi-square of its maximum.
+
+        >>> import jglm
+        >>> x, y = [[0.0], [0.0], [0.0], [1.0], [1.0], [1.0]], [0, 0, 1, 1, 1, 1]
+        >>> fit = jglm.fit(x, y, family="bernoulli", penalty="firth")
+        >>> fit.params.round(3), fit.penalized_intervals().round(2)
+        (array([-0.511,  2.457]), array([[-2.9 ,  1.51],
+               [-0.68,  7.64]]))
+        """
+        with jax.enable_x64(True):
+            return penalized.intervals(self, level)
+
+    def penalized_test(self, names, values=0.0):
+        """(statistic, degrees of freedom, p) of the penalized likelihood ratio test that the coefficients of these names
+        (of all classes) have these values, as logistftest: the determinant is that of all coefficients."""
+        with jax.enable_x64(True):
+            return penalized.test(self, names, values)
+
+    def penalized_table(self, level=0.95):
+        """A data frame as logistf's summary: coefficients and standard errors with penalized likelihood ratio tests and
+        intervals."""
+        with jax.enable_x64(True):
+            return penalized.table(self, level)

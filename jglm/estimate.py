@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, diagnostics, joint, linalg, penalties, smoothing
+from jglm import checks, diagnostics, firth, joint, linalg, penalties, smoothing
 from jglm.constrained import by_constrained
 from jglm.iterate import by_codes, by_diagonal, by_irls, by_proximal, by_solver
 from jglm.model import Model, Unknowns
@@ -41,9 +41,9 @@ class Estimate:
 def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, start, progress):
     """Fit prepared data; must run inside `jax.enable_x64(True)`. Raises ValueError where no start is valid."""
     kept = np.ones(prepared.design.shape[1], bool)
-    if penalty is None:
+    if penalty is None or firth.is_asked(penalty):
         kept = linalg.find_independent(prepared.design, prepared.weight)
-    else:
+    if penalty is not None:
         total = float(np.sum(prepared.weight))
         penalty = penalties.bind(penalty, prepared.design.shape[1], _unpenalized(prepared), total)
     if not kept.any():
@@ -58,6 +58,10 @@ def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, s
         raise ValueError(f"family {family.name!r} estimates {names} besides; with a penalty that has kinks or bounds "
                          "give its value, such as negative_binomial(2.0)")  # fmt: skip
     options = dict(solver=solver, max_iter=max_iter, dtype=dtype, progress=progress)
+    if family.free and firth.is_asked(penalty):
+        names = ", ".join(name for name, _ in family.free)
+        raise ValueError(f"family {family.name!r} estimates {names} besides, and bias reduction is for coefficients alone; "
+                         "give its value, such as negative_binomial(2.0)")  # fmt: skip
     if family.free:
         found = _jointly(problem, start, tol, options)
     else:
@@ -118,6 +122,10 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
     """Small designs by IRLS on the host; others, and where that finds no way, by Newton in JAX."""
     most = 100 if max_iter is None else max_iter
     _check_solver(solver)
+    if firth.is_asked(problem.model.penalty):
+        if solver != "auto":
+            raise ValueError("bias reduction has a solver of its own; leave solver= out")
+        return firth.by_firth(problem, start, tol, firth.STEPS if max_iter is None else max_iter)
     if problem.model.penalty is not None and not penalties.is_smooth(problem.model.penalty):
         if solver not in ("auto", "newton") and not isinstance(solver, ProximalNewton):
             raise ValueError("a penalty with kinks or bounds takes solver='auto' or ProximalNewton()")

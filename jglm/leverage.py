@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import deferred, joint
+from jglm import deferred, joint, rows
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
 
@@ -51,9 +52,9 @@ class Pieces:
         n, p = self.problem.design.shape
         step = max(1, BLOCK // max(len(self.inverse) * self.width, p))
         for first in range(0, n, step):
-            rows = slice(first, min(first + step, n))
-            X = self.problem.X[rows] if n <= step else self.problem.design.take(np.arange(n)[rows]).dense()
-            yield rows, [self.also[a][rows] if a in self.also else X for a in range(self.width)]
+            part = slice(first, min(first + step, n))
+            X = self.problem.X[part] if n <= step else self.problem.design.take(np.arange(n)[part]).dense()
+            yield part, [self.also[a][part] if a in self.also else X for a in range(self.width)]
 
     def pushed(self, designs):
         """[x_ia' inverse] (rows, P) of each linear predictor a."""
@@ -64,11 +65,11 @@ class Pieces:
     def spans(self):
         """G (n, m, m) of all rows."""
         G = np.empty(self.bend.shape)
-        for rows, designs in self.blocks():
+        for part, designs in self.blocks():
             V = self.pushed(designs)
             for a in range(self.width):
                 for b in range(a + 1):
-                    G[rows, a, b] = G[rows, b, a] = np.einsum("np,np->n", V[a], V[b])
+                    G[part, a, b] = G[part, b, a] = np.einsum("np,np->n", V[a], V[b])
         return G
 
     @cached_property
@@ -91,9 +92,9 @@ class Pieces:
     def moves(self, u):
         """(n, P) -C x_i u_i: by how much the unknowns are larger with row i than without it."""
         out = np.empty((len(u), len(self.inverse)))
-        for rows, designs in self.blocks():
+        for part, designs in self.blocks():
             V = self.pushed(designs)
-            out[rows] = -sum(v * u[rows, a, None] for a, v in enumerate(V)) @ self.inverse.T
+            out[part] = -sum(v * u[part, a, None] for a, v in enumerate(V)) @ self.inverse.T
         return out
 
 
@@ -139,6 +140,14 @@ def inverse_of(R):
     if R.shape[0] == R.shape[1] and np.all(np.abs(np.diagonal(R)) > 1e-13 * size):
         return np.linalg.solve(R / size, np.eye(len(R))) / size[:, None]
     return np.linalg.pinv(R / size, rcond=1e-12) / size[:, None]
+
+
+def information(model, v):
+    """(m, m) the expected information of one row in its linear predictors v (m,), free parameters of the mean's map
+    included."""
+    of_v = lambda v: rows.eta_of(model, *rows.unstack(model, v))
+    bend, jac = jax.hessian(model.family.a)(of_v(v)), jax.jacfwd(of_v)(v)
+    return jnp.outer(jac, jac) * bend if model.family.dim is None else jac.T @ bend @ jac
 
 
 def shaped(fit, flat):

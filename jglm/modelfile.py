@@ -18,7 +18,7 @@ PLAIN = {
 PENALTIES = {
     kind.__name__.lower(): kind
     for kind in (penalties.Ridge, penalties.Quadratic, penalties.ElasticNet, penalties.GroupLasso, penalties.Bounds,
-                 penalties.Constraints)
+                 penalties.Constraints, penalties.Firth, penalties.Jeffreys)
 }  # fmt: skip
 LATER = {"dispersion": "pearson", "precision_names": []}  # what the first files did not have
 

@@ -98,6 +98,10 @@ def _penalty_notes(fit):
     for part in penalties.parts_of(fit.model.penalty):
         kind = type(part).__name__
         named = {"Ridge": "Ridge", "Quadratic": "Quadratic", "GroupLasso": "Group lasso", "ElasticNet": "Elastic net"}
+        if isinstance(part, penalties.OfInformation):
+            yield ("Estimates of reduced bias (Firth), by adjusted scores." if kind == "Firth"
+                   else "Likelihood penalized by Jeffreys' prior.")  # fmt: skip
+            return
         if kind in ("Bounds", "Constraints"):
             yield f"Coefficients are {'bounded' if kind == 'Bounds' else 'constrained'}."
         elif kind in named:

@@ -1,7 +1,7 @@
 """Penalties on the coefficients, added once to the sum objective; the intercept is never penalized.
 
 `ridge` and `quadratic` are smooth; `lasso`, `elastic_net` and `group_lasso` have kinks, `bounds` and `constraints` are
-limits. They add up: `lasso(2.0) + ridge(0.5)`.
+limits. They add up: `lasso(2.0) + ridge(0.5)`. `firth` and `jeffreys` are of the information of the data.
 """
 
 import itertools
@@ -13,7 +13,10 @@ from jglm.penalty import (
     Bounds,
     Constraints,
     ElasticNet,
+    Firth,
     GroupLasso,
+    Jeffreys,
+    OfInformation,
     Penalty,
     Quadratic,
     Ridge,
@@ -26,9 +29,9 @@ from jglm.penalty import (
 )
 
 __all__ = [
-    "Bounds", "Constraints", "ElasticNet", "GroupLasso", "Penalty", "Quadratic", "Ridge", "Sum", "bind", "bounds",
-    "constraints", "elastic_net", "group_lasso", "is_separable", "is_smooth", "lasso", "monotone", "parts_of",
-    "quadratic", "ridge", "smooth_part",
+    "Bounds", "Constraints", "ElasticNet", "Firth", "GroupLasso", "Jeffreys", "OfInformation", "Penalty", "Quadratic",
+    "Ridge", "Sum", "bind", "bounds", "constraints", "elastic_net", "firth", "group_lasso", "is_separable", "is_smooth",
+    "jeffreys", "lasso", "monotone", "parts_of", "quadratic", "ridge", "smooth_part",
 ]  # fmt: skip
 
 
@@ -78,6 +81,23 @@ def elastic_net(strength, l1_ratio=0.5, weights=None, scale="sum"):
     made = ElasticNet(_strength("elastic_net", strength), _ratio("elastic_net", l1_ratio),
                       _weights("elastic_net", weights), _scale("elastic_net", scale))  # fmt: skip
     return made if float(made.l1_ratio) > 0 else Ridge(made.strength, made.weights, made.scale)
+
+
+def firth():
+    """Mean bias reduction (Firth 1993, Biometrika 80, 27-38; Kosmidis and Firth 2009): the score is adjusted so that the
+    first-order bias of the estimates is gone; they are finite also where the likelihood has no maximum (separation).
+
+    With a canonical link the same as `jeffreys`, and logistf's logistic regression; else brglm2's type "AS_mean".
+    Takes the intercept too. A name suffices: `jglm.fit(…, penalty="firth")`.
+    """
+    return Firth()
+
+
+def jeffreys():
+    """The likelihood times Jeffreys' prior, the root of the determinant of the expected information (brglm2's type
+    "MPL_Jeffreys"): finite under separation (Kosmidis and Firth 2021); it reduces the bias with a canonical link only.
+    """
+    return Jeffreys()
 
 
 def group_lasso(strength, groups, l1_ratio=0.0, weights=None, scale="sum"):

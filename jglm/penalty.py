@@ -212,6 +212,44 @@ class Constraints(Limits):
         return Constraints(np.pad(self.matrix, ((0, 0), (intercept, 0))), lower, upper, "sum")
 
 
+class OfInformation(Penalty):
+    """A penalty on the determinant of the information, which the data make: no function of the coefficients alone, so
+    that only fits that know of it (`firth`) can take it."""
+
+    strength = 1.0
+
+    def __add__(self, other):
+        raise ValueError("Firth's and Jeffreys' penalties stand alone; they do not add to others")
+
+    def times(self, factor):
+        """There is no strength to vary."""
+        raise ValueError("Firth's and Jeffreys' penalties have no strength to vary")
+
+    def value(self, coef):
+        """Not defined."""
+        raise ValueError("Firth's and Jeffreys' penalties are for jglm.fit and jglm.glm; they depend on the data, and "
+                         "this is not defined with them")  # fmt: skip
+
+    smooth = value
+
+    def bound(self, columns, intercept):
+        return self
+
+
+@record(static=("scale",))
+class Firth(OfInformation):
+    """The adjustment of the score that removes the first-order bias of the estimates."""
+
+    scale: str = "sum"
+
+
+@record(static=("scale",))
+class Jeffreys(OfInformation):
+    """-1/2 log det of the expected information: Jeffreys' prior."""
+
+    scale: str = "sum"
+
+
 @record
 class Sum(Penalty):
     """Several penalties together; their strengths are times `strength`."""
@@ -278,6 +316,8 @@ def bind(penalty, columns, intercept, total_weight):
     if not hasattr(penalty, "bound"):  # the user's own
         return penalty
     bound = penalty.bound(columns, intercept)
+    if isinstance(penalty, OfInformation):
+        return bound
     strength = penalty.strength * total_weight if penalty.scale == "mean" else penalty.strength
     return bound if isinstance(penalty, Limits) else dataclasses.replace(bound, strength=strength, scale="sum")
 

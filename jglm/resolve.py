@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, families, links
+from jglm import checks, families, links, penalties
 from jglm.family import Family
 
 
@@ -32,6 +32,8 @@ def family(wanted):
 
 def link(of, wanted, penalty=None):
     """The Link of a name, of a Link, or the default of the family `of`; with a penalty all classes are alike."""
+    if isinstance(penalty, penalties.OfInformation):  # which has no information of one class more
+        penalty = None
     if wanted is None and penalty is not None and of.response in ("label", "counts") and not of.scalar_lin:
         return links.canonical
     if wanted is None:
@@ -41,6 +43,14 @@ def link(of, wanted, penalty=None):
     found = links.get(wanted)
     check_pair(of, found)
     return found if families.is_of_catalogue(of) else _checked_shortcut(of, found)
+
+
+def penalty(wanted):
+    """A penalty from a record, or from the name of one without numbers."""
+    if not isinstance(wanted, str):
+        return wanted
+    checks.choice("penalty", wanted, ("firth", "jeffreys"))
+    return penalties.firth() if wanted == "firth" else penalties.jeffreys()
 
 
 def check_pair(of, found):

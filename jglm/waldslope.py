@@ -9,11 +9,9 @@ in their linear predictors is by autodiff, for any family.
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jglm import rows
-from jglm.leverage import pieces
+from jglm.leverage import information, pieces
 from jglm.padding import bind, over_rows
 from jglm.problem import flatten_host
 
@@ -56,9 +54,4 @@ def by_coefficient(fit):
 def _turns(model, v):
     """(n, m, m, m) the derivatives in v of the expected information of all rows, in the linear predictors v."""
 
-    def information(v):
-        of_v = lambda v: rows.eta_of(model, *rows.unstack(model, v))
-        bend, jac = jax.hessian(model.family.a)(of_v(v)), jax.jacfwd(of_v)(v)
-        return jnp.outer(jac, jac) * bend if model.family.dim is None else jac.T @ bend @ jac
-
-    return jax.vmap(jax.jacfwd(information))(v)
+    return jax.vmap(jax.jacfwd(lambda v: information(model, v)))(v)
