@@ -1,4 +1,4 @@
-"""What a fit tells about its rows and columns: influence, collinearity, groups, calibration; tests of bias-reduced fits."""
+"""What a fit tells about its rows and columns: influence, collinearity, groups, calibration; and of reduced bias."""
 
 import jax
 import numpy as np
@@ -149,9 +149,7 @@ class Diagnosed:
         """The penalized log-likelihood of a fit with penalty="firth" or "jeffreys": llf + 1/2 log det of the expected
         information, where the dispersion is known."""
         with jax.enable_x64(True):
-            surface = penalized.Surface(self, "the penalized log-likelihood")
-            R = surface.equations(surface.flat).R
-            return self.llf + float(np.sum(np.log(np.abs(np.diagonal(R)))))
+            return penalized.log_likelihood(self)
 
     def penalized_intervals(self, level=0.95):
         """(p, 2) or (p, k, 2): intervals by the penalized likelihood of a fit with penalty="firth" or "jeffreys", as
@@ -169,8 +167,8 @@ class Diagnosed:
             return penalized.intervals(self, level)
 
     def penalized_test(self, names, values=0.0):
-        """(statistic, degrees of freedom, p) of the penalized likelihood ratio test that the coefficients of these names
-        (of all classes) have these values, as logistftest: the determinant is that of all coefficients."""
+        """(statistic, degrees of freedom, p) of the penalized likelihood ratio test that the coefficients of these
+        names (of all classes) have these values, as logistftest: the determinant is that of all coefficients."""
         with jax.enable_x64(True):
             return penalized.test(self, names, values)
 

@@ -24,8 +24,8 @@ class Surface:
         self.fit, self.flat = fit, flatten_host(fit.params[fit.kept])
         self.equations = firth.Equations(Problem(fit.model, prepared, fit.kept))
         if not self.equations.has_objective:
-            raise ValueError(f"with link {fit.link.name!r} and family {fit.family.name!r} bias reduction has no penalized "
-                             "likelihood; use penalty='jeffreys' with a family of known dispersion, or Wald's "
+            raise ValueError(f"with link {fit.link.name!r} and family {fit.family.name!r} bias reduction has no "
+                             "penalized likelihood; use penalty='jeffreys' with a family of known dispersion, or Wald's "
                              "intervals")  # fmt: skip
         self.top = -self.equations(self.flat).objective
 
@@ -61,7 +61,14 @@ class Surface:
             return np.nan
         if outer < 0:
             return side * np.inf
-        return self.flat[j] + side * unit * brentq(gap, inner, reach, xtol=1e-10, rtol=1e-11)
+        return self.flat[j] + side * unit * brentq(gap, inner, reach, xtol=1e-10)
+
+
+def log_likelihood(fit):
+    """See `Fit.penalized_llf`."""
+    surface = Surface(fit, "the penalized log-likelihood")
+    R = surface.equations(surface.flat).R
+    return fit.llf + float(np.sum(np.log(np.abs(np.diagonal(R)))))
 
 
 def intervals(fit, level):
@@ -108,8 +115,8 @@ def table(fit, level):
     flat = [max(2 * (surface.top - surface.held([j], 0.0, surface.flat)[1]), 0.0) for j in range(len(surface.flat))]
     found[fit.kept] = np.reshape(flat, (-1, size)).T
     of = lambda v: np.ravel(np.reshape(v, (len(fit.kept), -1)).T)
-    columns = {"coef": of(fit.params), "std_err": of(fit.bse), "chi2": of(found),
-               "p": inference.chi_square_tail(of(found), 1), "low": of(ends[..., 0]), "high": of(ends[..., 1])}  # fmt: skip
+    columns = {"coef": of(fit.params), "std_err": of(fit.bse), "chi2": of(found)}
+    columns |= {"p": inference.chi_square_tail(of(found), 1), "low": of(ends[..., 0]), "high": of(ends[..., 1])}
     if fit.params.ndim == 1:
         return pandas.DataFrame(columns, index=pandas.Index(fit.names, name="name"))
     index = pandas.MultiIndex.from_product([fit._lin_names(), fit.names], names=["class", "name"])
