@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jglm import families, links, penalties, solvers
+    from jglm import distributed, families, links, penalties, solvers
     from jglm.api import fit, glm, load
     from jglm.crossvalidation import CrossValidation, cross_validate
     from jglm.delta import Estimates
@@ -29,14 +29,16 @@ if TYPE_CHECKING:
     from jglm.resampled import Bootstrap
     from jglm.resampling import bootstrap
     from jglm.results import Fit
+    from jglm.sandwich import HAC
     from jglm.scan import ScoreScan, score_scan
     from jglm.solvers import Status
+    from jglm.streams import Stream, open_arrow, open_csv, open_parquet
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "designs",
-    "ScoreScan": "scan", "score_scan": "scan",
+    "ScoreScan": "scan", "score_scan": "scan", "HAC": "sandwich",
     "Fit": "results", "Solution": "drivers", "Status": "solvers",
     "Profile": "profiles", "Estimates": "delta",
     "path": "paths", "CoefficientPath": "paths",
@@ -44,12 +46,13 @@ _PUBLIC = {
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
     "influence": "jackknife", "bootstrap": "resampling", "Bootstrap": "resampled",
     "fit_many": "many", "ManyFits": "manyfits",
-    "families": None, "links": None, "penalties": None, "solvers": None,
+    "Stream": "streams", "open_arrow": "streams", "open_csv": "streams", "open_parquet": "streams",
+    "families": None, "links": None, "penalties": None, "solvers": None, "distributed": None,
 }  # fmt: skip
 __all__ = [
-    "Bootstrap", "CoefficientPath", "CrossValidation", "Data", "Dense", "Estimates", "Family", "Fit", "Link", "ManyFits", "Model", "Profile",
-    "ScoreScan", "Solution", "Status", "Unknowns", "bootstrap", "check_family", "cross_validate", "families", "fit",
-    "fit_many", "glm", "influence", "links", "load", "path", "penalties", "score_scan", "solve", "solvers",
+    "Bootstrap", "CoefficientPath", "CrossValidation", "Data", "Dense", "Estimates", "Family", "Fit", "HAC", "Link", "ManyFits", "Model", "Profile",
+    "ScoreScan", "Solution", "Status", "Stream", "Unknowns", "bootstrap", "check_family", "cross_validate", "distributed", "families", "fit",
+    "fit_many", "glm", "influence", "links", "load", "open_arrow", "open_csv", "open_parquet", "path", "penalties", "score_scan", "solve", "solvers",
 ]  # fmt: skip
 
 

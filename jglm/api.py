@@ -5,19 +5,35 @@ import dataclasses
 import jax
 import numpy as np
 
-from jglm import agreement, cache, checks, deferred, frames, io, modelfile, penalties, resolve, shards, spreadfit
+from jglm import (
+    agreement,
+    cache,
+    checks,
+    deferred,
+    frames,
+    io,
+    labels,
+    modelfile,
+    penalties,
+    resolve,
+    shards,
+    spreadfit,
+)
 from jglm import data as arrays
 from jglm import estimate as estimation
-from jglm.covaried import COVARIANCES
+from jglm.covaried import named, refuse_without_groups, sides
 from jglm.formula import Formula
 from jglm.results import DISPERSIONS, Fit
+from jglm.sandwich import ROBUST
+from jglm.streams import asked
 
+ROWS = ("groups", "time")  # of labels of the rows, which only their covariance takes
 DTYPES = ("float64", "float32")
 
 
 def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
         penalty=None, intercept=True, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None, names=None,
-        covariance="model", precision=None, dispersion=None, progress=None, devices=None):  # fmt: skip
+        covariance="model", groups=None, precision=None, dispersion=None, progress=None, devices=None):  # fmt: skip
     """Fit a generalized linear model to arrays by maximum likelihood.
 
     Minimizes sum_i w_i (a(eta_i) - T(y_i)·eta_i) + penalty(coef) with lin = X coef + offset.
@@ -31,7 +47,8 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
         link: a name of `jglm.links`, a `jglm.Link`, "canonical", or None: canonical where eta may be any
             real, else log.
         weights: (n,) >= 0; `weight_kind` "prior": variance phi V(mu) / w, rows of weight 0 leave nobs; "frequency": a
-            row stands for w rows.
+            row stands for w rows; "sampling": 1 / the probability that the row was sampled, brought to a mean of 1 (the
+            covariance is then "survey").
         offset: (n,) added to lin; exposure: (n,) > 0, added as log(exposure).
         trials: (n,) numbers of trials of the binomial.
         penalty: None or `jglm.penalties.ridge(...)`; the intercept is not penalized. "firth" (mean bias reduction) or
@@ -45,8 +62,10 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
         dtype: "float64", or "float32" to store X in half the memory.
         start: (p,) or (p, k) coefficients to begin at, the intercept's first.
         names: p names for the columns of X; a frame brings its own.
-        covariance: "model" (expected information, computed when wanted), "joint" (observed information of coefficients
-            and family parameters together) or None.
+        covariance: "model" (expected information, computed when wanted), "observed" (observed information), "joint"
+            (that of coefficients and family parameters together), None, or robust: "HC0" to "HC3", "cluster" (the same
+            as "CR1"), "CR0", "CR1p", "CR2", "CR3", "survey", "HAC", a `jglm.HAC(lags=…)`; see `Fit.with_covariance`.
+        groups: (n,) labels of groups of rows that are not independent, or a pair of such for two ways.
         precision: (n, q) design with its own constant column, on the log scale, for the second parameter of families
             that have one (beta, dirichlet by mean and precision, gaussian and gamma by mean and dispersion).
         dispersion: "pearson" (the default), "deviance" or "ml": how phi is estimated where it is not fixed.
@@ -66,26 +85,55 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
                  intercept=intercept, names=names, precision=precision, formula=False)  # fmt: skip
     options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress,
                    devices=devices)  # fmt: skip
-    return _fit(X, y, family, link, penalty, covariance, dispersion, given, options)
+    return _fit(X, y, family, link, penalty, (covariance, groups), dispersion, given, options)
 
 
 def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
     penalty = resolve.penalty(penalty)
-    checks.choice("covariance", covariance, COVARIANCES)
+    if asked.is_stream(y if given["formula"] else X):
+        return _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, options)
+    (covariance, hac), rows = _covariance_of(*covariance, given["weight_kind"], y if given["formula"] else None)
     checks.choice("dtype", options["dtype"], DTYPES)
     checks.choice("dispersion", dispersion, (None, *DISPERSIONS))
     options |= dict(tol=checks.positive("tol", options["tol"]), max_iter=checks.whole("max_iter", options["max_iter"]))
     devices = options.pop("devices")
     mesh = None if devices is None else shards.mesh_of(devices)
+    if mesh is not None and shards.processes_of(mesh) > 1 and covariance in ROBUST:
+        raise ValueError(f"covariance={covariance!r} needs the rows of all processes, of which each has its share; use "
+                         "'model'")  # fmt: skip
     with jax.enable_x64(True):
         if mesh is None or shards.processes_of(mesh) == 1:
-            prepared, family, link, kept = inputs(X, y, family, link, penalty, **given)
+            prepared, family, link, kept = inputs(X, y, family, link, penalty, **given, **rows)
         else:
             prepared, family, link, kept = agreement.together(
-                lambda: inputs(X, y, family, link, penalty, gather=agreement.gather, **given)
+                lambda: inputs(X, y, family, link, penalty, gather=agreement.gather, **given, **rows)
             )
-        kept |= dict(covariance=covariance, dispersion=dispersion)
+        found = sides(kept.pop("rows"), prepared, given["weight_kind"])
+        refuse_without_groups(covariance, found)
+        kept |= dict(covariance=covariance, dispersion=dispersion, sides=found | {"hac": hac})
         return finish(prepared, family, link, penalty, options, mesh=mesh, **kept)
+
+
+def _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, options):
+    """The same for a stream, whose rows stay on disk."""
+    covariance = asked.check(covariance, dispersion, DISPERSIONS, options)
+    cache.enable()
+    with jax.enable_x64(True):
+        found, data, family, kept, known = asked.fit(X, y, family, link, penalty, given, options)
+        estimation.warn_about(found, data)
+        fit = fit_of(found, data, family, covariance=covariance, dispersion=dispersion, **kept)
+    fit._unscaled, fit._null = known["unscaled"], known["null"]
+    return fit
+
+
+def _covariance_of(covariance, groups, weight_kind, data):
+    """((name of the covariance, its `HAC`), codes of groups and times)."""
+    if weight_kind == "sampling" and isinstance(covariance, str) and covariance == "model":
+        covariance = "survey"
+    name, hac = named(covariance, weight_kind)
+    time = None if hac is None else labels.time_of(hac.time, data)
+    hac = None if hac is None else dataclasses.replace(hac, time=None)
+    return (name, hac), dict(groups=labels.groups_of(groups, data), time=time)
 
 
 def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None,
@@ -93,14 +141,15 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
     """(Prepared, family, link, what a Fit keeps besides) of arrays, or of a formula X and a data frame y: as
     `formula` says, or as X is a text or not. `gather` brings what other processes hold, where these rows are a share:
     levels and labels are those of all."""
-    checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
+    checks.choice("weight_kind", weight_kind, arrays.WEIGHT_KINDS)
     family = resolve.family(family)
     link = resolve.link(family, link, penalty)
     if not (isinstance(X, str) if formula is None else formula):
+        rows = {k: given.pop(k) for k in ROWS if k in given}
         prepared, family = arrays.prepare(
             X, y, family, link, weight_kind=weight_kind, intercept=intercept, names=names, gather=gather, **given
         )
-        return prepared, family, link, dict(weight_kind=weight_kind)
+        return prepared, family, link, dict(weight_kind=weight_kind) | ({"rows": rows} if rows else {})
     parsed = Formula(X, functions, intercept=not family.has_cutpoints)
     precision = given.get("precision")
     second = Formula(precision, functions, one_sided=True) if isinstance(precision, str) else None
@@ -109,6 +158,7 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
     frame, given, dropped = _rows(parsed, y, given, columns, [] if second is None else second.right_variables)
     if gather is not None:
         frame, dropped = agreement.with_all_levels(frame, parsed, second, gather), sum(gather(dropped))
+    rows = {k: given.pop(k) for k in ROWS if k in given}
     if second is not None:
         given["precision"] = second.fit(frame)[0]
     X, shift = parsed.fit(frame)
@@ -123,6 +173,7 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
         gather=gather, **given,
     )  # fmt: skip
     kept = dict(weight_kind=weight_kind, formula=parsed, columns=columns, n_dropped=dropped, precision=second)
+    kept |= {"rows": rows} if rows else {}
     return prepared, family, link, kept | ({} if second is None else {"precision_names": second.names})
 
 
@@ -172,7 +223,8 @@ def fit_of(found, prepared, family, *, covariance="model", dispersion=None, **ke
 
 def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
         penalty=None, intercept=None, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None,
-        covariance="model", precision=None, dispersion=None, progress=None, functions=None, devices=None):  # fmt: skip
+        covariance="model", groups=None, precision=None, dispersion=None, progress=None, functions=None,
+        devices=None):  # fmt: skip
     """Fit a formula to a data frame: `jglm.glm("visits ~ age + C(plan)", data, family="poisson")`.
 
     Args:
@@ -181,7 +233,8 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
             before anything runs; `functions` adds your own by name. "- 1" leaves the intercept out.
         data: pandas, Polars, Arrow or a dict of columns. Rows with a missing value in a column of the model are
             dropped and counted (`fit.n_dropped`), as in R; text and categorical columns become factors.
-        weights, offset, exposure, trials: arrays of the frame's length, or names of its columns.
+        weights, offset, exposure, trials, groups: arrays of the frame's length, or names of its columns (a pair for two
+            groupings); `jglm.HAC(time=…)` too.
         precision: a design of the frame's length, or a formula such as "~ z1 + z2".
 
     All else as in `jglm.fit`.
@@ -192,7 +245,7 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
                  precision=precision, functions=functions, formula=True)  # fmt: skip
     options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress,
                    devices=devices)  # fmt: skip
-    return _fit(formula, data, family, link, penalty, covariance, dispersion, given, options)
+    return _fit(formula, data, family, link, penalty, (covariance, groups), dispersion, given, options)
 
 
 def _rows(parsed, data, given, columns, also=()):

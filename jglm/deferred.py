@@ -14,6 +14,8 @@ from jglm.problem import Problem, flatten_host
 def joint_covariance(model, free, prepared, kept, coef, nuisance):
     """(covariance of all unknowns by their observed information, that of the free parameters alone with the
     coefficients held fixed)."""
+    if hasattr(prepared, "deferred"):
+        return prepared.deferred("joint_covariance", model, kept, coef, free, nuisance)
     problem = Problem(Model(model.family.replace(free=free), model.link, model.penalty), prepared, kept)
     unknowns = Unknowns(jnp.asarray(coef[kept]), {k: jnp.asarray(v) for k, v in nuisance.items()})
     H = joint.information(problem, unknowns)
@@ -22,21 +24,32 @@ def joint_covariance(model, free, prepared, kept, coef, nuisance):
 
 
 # --------------------------------------------------------------------------- the likelihood
-def log_likelihood(model, prepared, kept, coef, phi=None):
+def log_likelihood(model, prepared, kept, coef, phi=None, plugged=False):
     """(log-likelihood, dispersion it is taken at): phi where that is known, 1 where it is fixed, else its maximum
-    likelihood estimate. By the density from a alone where the family has no closed form."""
+    likelihood estimate; `plugged` as the family plugs it in. By the density from a alone where there is no closed form.
+    """
+    if hasattr(prepared, "deferred"):
+        return prepared.deferred("log_likelihood", model, kept, coef, phi, plugged)
     problem = Problem(model, prepared, kept)
     lin = problem.lin(flatten_host(coef[kept]))
-    rows, totals = problem.at(lin)
+    if plugged:
+        return float(problem.totals(lin).llf), phi
     family, on = model.family, prepared.weight > 0
     phi = 1.0 if family.dispersion == "fixed" else phi
-    guess = float(totals.deviance) / problem.count if phi is None else phi
-    y = np.where(on if prepared.y.ndim == 1 else on[:, None], prepared.y, prepared.y[np.argmax(on)])
-    method = None if family.has_density else family.density_method(guess / prepared.size[on], y[on])
-    args = family, y, np.asarray(rows.eta), np.where(on, prepared.size, 1.0), np.where(on, prepared.power, 0.0), method
+    guess = float(problem.at(lin)[1].deviance) / problem.count if phi is None else phi
+    method = None if family.has_density else family.density_method(guess / prepared.size[on], prepared.y[on])
+    args = likelihood_rows(problem, lin, method)
     if phi is None:
         phi = _most_likely(lambda u: [float(v) for v in _llf_slopes(*args, u)], np.log(guess))
     return float(_llf_compiled(*args, np.log(phi))), phi
+
+
+def likelihood_rows(problem, lin, method):
+    """What `_llf` takes of the rows: its sums are over them."""
+    family, p = problem.model.family, problem.prepared
+    on, eta = p.weight > 0, np.asarray(problem.at(lin)[0].eta)
+    y = np.where(on if p.y.ndim == 1 else on[:, None], p.y, p.y[np.argmax(on)])
+    return family, y, eta, np.where(on, p.size, 1.0), np.where(on, p.power, 0.0), method
 
 
 def _llf(family, y, eta, size, power, method, log_phi):
@@ -71,6 +84,8 @@ def _most_likely(look, u):
 
 def unscaled_covariance(model, prepared, kept, coef):
     """(X'WX + P)^-1 of the kept columns at the optimum, by QR where X'WX would lose digits."""
+    if hasattr(prepared, "deferred"):
+        return prepared.deferred("unscaled_covariance", model, kept, coef)
     problem = Problem(model, prepared, kept)
     flat = flatten_host(coef[kept])
     return linalg.inverse_from_triangle(triangle(problem, problem.derivatives(problem.lin(flat)), flat))
@@ -88,6 +103,16 @@ def triangle(problem, view, flat):
     return np.asarray(irls.normal_equations(problem.X, weight, view.score, view.expected, P, flat)[0])
 
 
+def observed_covariance(model, prepared, kept, coef):
+    """The same of the observed information; NaN where that is not positive definite."""
+    problem = Problem(model, prepared, kept)
+    flat = flatten_host(coef[kept])
+    view, P = problem.derivatives(problem.lin(flat)), problem.penalty_hessian(flat)
+    H = problem.gram(prepared.weight.reshape(-1, *(1,) * (view.observed.ndim - 1)) * view.observed)
+    R = linalg.triangle_of(H if P is None else H + P)
+    return np.full(H.shape, np.nan) if R is None else linalg.inverse_from_triangle(R)
+
+
 def null_deviance(model, prepared, kept, coef):
     """Deviance of the offset with an intercept, fitted or a column equal to 1; without one, of the offset alone.
 
@@ -96,21 +121,33 @@ def null_deviance(model, prepared, kept, coef):
     """
     if model.family.parametrize_ is not None:
         return float("nan")
+    if hasattr(prepared, "deferred"):
+        return prepared.deferred("null_deviance", model, kept, coef)
     problem = Problem(model, prepared, kept)
-    w, offset = prepared.weight, prepared.offset
-
-    def look(constant):
-        lin = offset + (constant if offset.ndim == 2 else constant[0])
-        view, width = problem.derivatives(lin), len(constant)
-        g = w @ view.score.reshape(len(w), width)
-        H = np.tensordot(w, view.expected.reshape(len(w), width, width), 1)
-        return float(problem.at(lin)[1].deviance), g, H
-
-    here = np.zeros(model.width() or 1)
+    here, w = np.zeros(model.width() or 1), prepared.weight
     if not constant_column(prepared):
-        return look(here)[0]
-    fitted = (problem.lin(flatten_host(coef[kept])) - offset).reshape(len(w), -1)
-    here = np.average(fitted, axis=0, weights=w)
+        return float(null_terms(problem, here)[0])
+    fitted = (problem.lin(flatten_host(coef[kept])) - prepared.offset).reshape(len(w), -1)
+    return least_deviance(lambda constant: null_terms(problem, constant), np.average(fitted, axis=0, weights=w))
+
+
+def null_terms(problem, constant):
+    """(deviance, gradient, information) of the rows at the offset plus a constant (1,) or (k,): sums over rows."""
+    w, offset = problem.prepared.weight, problem.prepared.offset
+    lin = offset + (constant if offset.ndim == 2 else constant[0])
+    view, width = problem.derivatives(lin), len(constant)
+    g = w @ view.score.reshape(len(w), width)
+    H = np.tensordot(w, view.expected.reshape(len(w), width, width), 1)
+    return np.asarray(problem.at(lin)[1].deviance), g, H
+
+
+def least_deviance(look, here):
+    """The deviance at the best constant, from one near it; look: constant -> `null_terms`."""
+    return float(best_constant(look, here)[1])
+
+
+def best_constant(look, here):
+    """(constant, deviance) where that is least, by Fisher scoring."""
     deviance, g, H = look(here)
     for _ in range(100):
         step = -np.linalg.lstsq(H, g)[0]
@@ -123,10 +160,12 @@ def null_deviance(model, prepared, kept, coef):
         else:
             break
         here, (deviance, g, H) = here + length * step, after
-    return deviance
+    return here, deviance
 
 
 def constant_column(prepared):
     """Whether an intercept was fitted or a column is equal to 1 (in the rows that count)."""
+    if hasattr(prepared, "has_constant"):
+        return prepared.has_constant
     on = prepared.weight > 0
     return prepared.intercept or prepared.design.has_ones(on)

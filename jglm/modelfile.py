@@ -3,6 +3,7 @@
 import numpy as np
 
 from jglm import families, links, penalties, resolve
+from jglm.covaried import COVARIANCES
 from jglm.formula import Formula, decode, encode
 from jglm.model import Model
 from jglm.parameters import Free
@@ -28,6 +29,8 @@ def state(fit):
     tensors = {"params": fit.params, "kept": fit.kept, "history": np.asarray(fit.history, float)}
     if fit._unscaled is not None:
         tensors["unscaled"] = fit._unscaled
+    if fit._robust is not None and fit.covariance in COVARIANCES[2:]:
+        tensors["robust"] = fit._robust
     if fit._joint is not None:
         tensors["joint"], tensors["alone"] = fit._joint
     tensors |= {f"nuisance.{k}": np.asarray(v, float) for k, v in fit.nuisance.items()}
@@ -44,6 +47,7 @@ def state(fit):
         "null_deviance": fit._null,
         "llf": fit._llf,
         "phi": fit._phi,
+        "clusters": fit.sides.get("clusters"),
         "family": {
             "name": fit.family.name, "dim": fit.family.dim, "own": not families.is_of_catalogue(fit.family),
             "made": encode(fit.family.made), "default_link": fit.family.default_link,
@@ -73,9 +77,14 @@ def restore(tensors, facts, family, link, functions):
     fits = fits and np.all(np.isnan(params[~kept])) and np.all(np.isfinite(params[kept]))
     whole = size + sum(v.size for v in nuisance.values())
     fits = fits and {k for k, _ in free} == set(nuisance) and all(np.all(np.isfinite(v)) for v in nuisance.values())
-    shapes = {"unscaled": size, "joint": whole, "alone": whole - size}
+    robust = whole if family.parametrize_ is not None or link.inverse_ is None else size
+    robust = size if facts["covariance"] == "observed" else robust
+    shapes = {"unscaled": size, "joint": whole, "alone": whole - size, "robust": robust}
     if not fits or any(tensors[k].shape != (m, m) for k, m in shapes.items() if k in tensors):
         raise ValueError("the model file is damaged: its coefficients, names and covariance do not match")
+    clusters = facts.get("clusters")
+    if clusters is not None and not (isinstance(clusters, list) and all(type(v) is int for v in clusters)):
+        raise ValueError("the model file is damaged: its numbers of groups are no whole numbers")
     formula = None if facts["formula"] is None else Formula.restore(facts["formula"], functions)
     if formula is not None and formula.names != names:
         raise ValueError("the model file is damaged: its formula and its names do not match")
@@ -85,6 +94,7 @@ def restore(tensors, facts, family, link, functions):
         "levels": decode(facts["levels"]), "status": Status(facts["status"]), "_null": facts["null_deviance"],
         "_unscaled": tensors.get("unscaled"),
         "_joint": (tensors["joint"], tensors["alone"]) if "joint" in tensors else None,
+        "_robust": tensors.get("robust"), "sides": {"clusters": clusters} if clusters else {},
         "_llf": facts["llf"], "_phi": facts.get("phi"), "free": free, "nuisance": nuisance,
         "formula": formula,
         "precision": None if facts.get("precision") is None else Formula.restore(facts["precision"], functions),
@@ -104,7 +114,7 @@ def _check(tensors, facts):
         raise ValueError("the model file is damaged: its names are not distinct texts")
     kinds = facts["penalty"] if isinstance(facts["penalty"], list) else [facts["penalty"] or "ridge"]
     unknown = [kind for kind in kinds if not isinstance(kind, str) or kind not in PENALTIES]
-    if unknown or facts["covariance"] not in (None, "model", "joint"):
+    if unknown or facts["covariance"] not in COVARIANCES:
         raise ValueError(
             f"the model file has the unknown penalty or covariance {unknown[0] if unknown else facts['covariance']!r}"
         )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jglm import penalties
+from jglm.sandwich import ROBUST
 from jglm.summary import Summary, coefficient_table, number
 
 TITLES = dict(bernoulli="Bernoulli", inverse_gaussian="inverse Gaussian", von_mises="von Mises")
@@ -30,7 +31,7 @@ def of(fit):
 
 def _known(fit):
     """Whether there are standard errors to show."""
-    stored = fit._joint if fit._joins else fit._unscaled
+    stored = fit._robust if fit.covariance in ROBUST else fit._joint if fit._joins else fit._unscaled
     return fit.covariance is not None and not fit._wide and (stored is not None or fit._prepared is not None)
 
 
@@ -89,9 +90,19 @@ def _notes(fit):
         notes.append("Quasi-likelihood: there is no distribution, so no likelihood.")
     if fit.family.T_ is not None:
         notes.append("The deviance is -2 log-likelihood.")
-    if fit._joins:
+    if fit.weight_kind == "sampling":
+        notes.append("Weights are sampling weights, brought to a mean of 1.")
+    if fit.covariance in ROBUST:
+        notes.append(_robust_note(fit))
+    elif fit._joins:
         notes.append("Standard errors from the joint observed information of all parameters.")
     return notes
+
+
+def _robust_note(fit):
+    clusters = fit.sides.get("clusters")
+    groups = f", {' and '.join(f'{c:,}' for c in clusters)} groups" if clusters else ""
+    return f"Robust standard errors: {fit.covariance}{groups}."
 
 
 def _penalty_notes(fit):

@@ -74,9 +74,11 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed):
     nuisance: dict = field(default_factory=dict)  # their estimates on the free scale
     precision_names: list = field(default_factory=list)
     precision: Any = None  # the formula of the regressed parameter
+    sides: dict = field(default_factory=dict)  # groups, times, … for a robust covariance (see `covaried.sides`)
     _prepared: Any = None
     _unscaled: np.ndarray | None = None
     _joint: tuple | None = None
+    _robust: np.ndarray | None = None
     _null: float | None = None
     _llf: float | None = None
     _phi: float | None = None
@@ -286,10 +288,12 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed):
             kept = None if self._wide else self.covariance
             if kept is not None:
                 self.cov_params()
+                self._unscaled_covariance()  # for with_covariance("model")
             if self.free:
                 self._joint_covariance()
             self._likelihood()
-            return replace(self, _prepared=None, covariance=kept)
+            sides = {k: v for k, v in self.sides.items() if k == "clusters"}
+            return replace(self, _prepared=None, covariance=kept, sides=sides)
         return self
 
     def __getstate__(self):
