@@ -211,8 +211,8 @@ def fit_of(found, prepared, family, *, covariance="model", dispersion=None, **ke
     return Fit(
         model=found.model, params=found.coef, names=prepared.names, levels=prepared.levels,
         intercept=prepared.intercept, kept=found.kept, free=family.free, nuisance=found.nuisance,
-        dispersion=dispersion or ("ml" if phi else "pearson"), _llf=found.llf if known else None,
-        _phi=float(phi.value(found.nuisance["phi"][0])) if phi else None,
+        dispersion=dispersion or ("ml" if phi or found.phi else "pearson"), _llf=found.llf if known else None,
+        _phi=float(phi.value(found.nuisance["phi"][0])) if phi else found.phi,
         deviance=found.deviance, pearson_chi2=found.chi2, nobs=prepared.nobs,
         status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver,
         covariance=covariance if penalty is None or penalties.is_smooth(penalty) else None,

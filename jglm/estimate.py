@@ -36,6 +36,7 @@ class Estimate:
     separated: list
     at_edge: bool
     nuisance: dict
+    phi: float | None = None
 
 
 def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, start, progress):
@@ -173,7 +174,7 @@ def statistics(problem, found):
     at_edge = not found.status.converged and _at_edge(model.family, np.asarray(problem.at(lin)[0].mu))
     return Estimate(
         model, problem.whole(found.flat), problem.kept, float(totals.deviance), float(totals.chi2), float(totals.llf),
-        found.status, len(found.history), found.history, found.solver, separated, at_edge, found.nuisance,
+        found.status, len(found.history), found.history, found.solver, separated, at_edge, found.nuisance, found.phi,
     )  # fmt: skip
 
 

@@ -64,6 +64,27 @@ def _mean(model, theta, v):
     return jnp.atleast_1d(model.link.mean(model.family, v[0]))
 
 
+def _score_of_phi(model, y, deviance, size, power, count, u):
+    """phi times the adjusted score of phi, and its slope in u = log phi.
+
+    In tau = 1 / phi the deviance is the statistic of an exponential family with cumulant function g = -log_saturated,
+    so that with t = tau' and z = tau'' in phi the adjustment is count / (2 phi) + 1/2 sum (t^3 g3 + t z g2) / sum t^2 g2
+    (Kosmidis and Firth 2009).
+    """
+
+    def cumulants(y, s, tau):
+        params = {k: jnp.asarray(v, tau.dtype) for k, v in model.family.params.items()}
+        g = lambda tau: -model.family.log_saturated_(y, 1 / (tau * s), **params)
+        return jax.grad(g)(tau), jax.grad(jax.grad(g))(tau), jax.grad(jax.grad(jax.grad(g)))(tau)
+
+    def at(u):
+        phi = jnp.exp(u)
+        g1, g2, g3 = (jnp.sum(power * v) for v in jax.vmap(lambda y, s: cumulants(y, s, 1 / phi))(y, size))
+        return (jnp.sum(power * size * deviance) / 2 + g1) / phi + count / 2 - 1 - g3 / (2 * phi * g2)
+
+    return at(u), jax.grad(at)(u)
+
+
 @dataclass
 class Look:
     """What is seen at flat coefficients: the objective (penalized, at phi), the gradient (P,) of the equations, R with
@@ -85,7 +106,10 @@ class Equations:
         self.problem, self.kind = problem, kind_of(problem.model)
         self.bare = problem.with_model(dataclasses.replace(problem.model, penalty=None))
         self.adjust = bind(_adjustments, self.bare.model, self.kind)
-        self.known = problem.model.family.dispersion == "fixed"
+        family = problem.model.family
+        self.known = family.dispersion == "fixed"
+        self.plugged = not self.known and family.plug_in == "deviance" and family.log_saturated_ is not None
+        self.of_phi = bind(_score_of_phi, self.bare.model)
 
     def __call__(self, flat):
         """The `Look` at flat coefficients; not finite where the mean leaves its range or X'WX is singular."""
@@ -104,10 +128,26 @@ class Equations:
         pieces = Pieces(problem, inverse_of(R), weight[:, None] * score, weight[:, None, None] * bend)
         own = np.asarray(over_rows(self.adjust, lin.reshape(n, m), pieces.spans))
         own = np.where(weight[:, None] > 0, weight[:, None] * own, 0.0)
-        phi = 1.0 if self.known else problem.dispersion(view, len(flat))
+        phi = 1.0 if self.known else self._dispersion(view, lin, len(flat))
         push = pieces.score / phi - own
         grad = np.ravel(np.asarray(problem.hosted.rtimes(push)).T)
         return Look(view.objective / phi - np.sum(np.log(size)), grad, R, phi)
+
+    def _dispersion(self, view, lin, count):
+        """phi at a linear predictor: of reduced bias where the density says how, else Pearson's."""
+        if not self.plugged:
+            return self.problem.dispersion(view, count)
+        p = self.problem.prepared
+        on, deviance = p.weight > 0, np.asarray(self.bare.at(lin)[0].deviance)
+        args = p.y[on], deviance[on], p.size[on], p.power[on], float(count)
+        u = np.log(max(np.sum(p.weight[on] * deviance[on]) / max(np.sum(p.power[on]) - count, 1.0), 1e-300))
+        for _ in range(50):
+            value, slope = (float(v) for v in self.of_phi(*args, u))
+            step = float(np.clip(-value / slope if slope < 0 else np.sign(value), -1.0, 1.0))
+            u += step
+            if abs(step) < 1e-13:
+                break
+        return float(np.exp(u))
 
     @property
     def has_objective(self):
@@ -129,8 +169,8 @@ def by_firth(problem, start, tol, most, progress=False):
     for flat in _starts(problem, start):
         found = solve(equations, flat, tol, most)
         if found.status != Status.INVALID_START:
-            return found
-    return found
+            break
+    return dataclasses.replace(found, phi=equations(found.flat).phi if equations.plugged else None)
 
 
 def _starts(problem, start):

@@ -33,6 +33,7 @@ class Found:
     history: np.ndarray
     solver: str
     nuisance: dict = field(default_factory=dict)
+    phi: float | None = None  # the dispersion, where it was found with the coefficients
 
 
 def by_irls(problem, start, tol, most):

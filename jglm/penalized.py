@@ -25,8 +25,8 @@ class Surface:
         self.equations = firth.Equations(Problem(fit.model, prepared, fit.kept))
         if not self.equations.has_objective:
             raise ValueError(f"with link {fit.link.name!r} and family {fit.family.name!r} bias reduction has no "
-                             "penalized likelihood; use penalty='jeffreys' with a family of known dispersion, or Wald's "
-                             "intervals")  # fmt: skip
+                             "penalized likelihood; use penalty='jeffreys' with a family of known dispersion, or "
+                             "Wald's intervals")  # fmt: skip
         self.top = -self.equations(self.flat).objective
 
     def held(self, at, values, start):

@@ -85,10 +85,11 @@ def elastic_net(strength, l1_ratio=0.5, weights=None, scale="sum"):
 
 def firth():
     """Mean bias reduction (Firth 1993, Biometrika 80, 27-38; Kosmidis and Firth 2009): the score is adjusted so that
-    the first-order bias of the estimates is gone; they are finite also where the likelihood has no maximum (separation).
+    the first-order bias of the estimates is gone; they are finite also where the likelihood has no maximum.
 
     With a canonical link the same as `jeffreys`, and logistf's logistic regression; else brglm2's type "AS_mean".
-    Takes the intercept too. A name suffices: `jglm.fit(…, penalty="firth")`.
+    Takes the intercept too. Of gaussian, gamma and inverse Gaussian the dispersion is estimated with reduced bias
+    besides, of others by Pearson. A name suffices: `jglm.fit(…, penalty="firth")`.
     """
     return Firth()
 
