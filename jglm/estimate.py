@@ -3,10 +3,11 @@
 import warnings
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, diagnostics, firth, joint, linalg, penalties, smoothing
+from jglm import checks, diagnostics, firth, joint, linalg, penalties, rows, smoothing
 from jglm.constrained import by_constrained
 from jglm.iterate import by_codes, by_diagonal, by_irls, by_proximal, by_solver
 from jglm.model import Model, Unknowns
@@ -164,6 +165,7 @@ def statistics(problem, found):
     if free:
         problem = at_values(problem, found.nuisance)
     model = problem.model
+    found.flat = balanced(problem, found.flat)
     lin, moved = problem.lin_and_reach(found.flat, found.late)
     totals = problem.totals(lin, likelihood=problem.small)  # else it waits until it is asked for
     separated = []
@@ -176,6 +178,28 @@ def statistics(problem, found):
         model, problem.whole(found.flat), problem.kept, float(totals.deviance), float(totals.chi2), float(totals.llf),
         found.status, len(found.history), found.history, found.solver, separated, at_edge, found.nuisance, found.phi,
     )  # fmt: skip
+
+
+def balanced(problem, flat):
+    """Flat coefficients with the intercepts of all classes summing to 0, as glmnet has them, where one constant more on
+    every class changes nothing: with a penalty on a softmax of all classes."""
+    model = problem.model
+    penalized = isinstance(model.penalty, penalties.Penalty) and _unpenalized(problem.prepared)
+    if not penalized or model.width() is None or model.family.parametrize_ is not None:
+        return flat
+    if np.max(np.abs(_turn_compiled(model))) > 1e-12:
+        return flat
+    coef = problem.shape(flat).copy()
+    coef[0] -= np.mean(coef[0])
+    return np.ravel(coef.T)
+
+
+@jax.jit
+def _turn_compiled(model):
+    """The change of the expected score of a row by one constant more on every column of lin."""
+    lin = rows.safe_lin(model, jnp.float64)
+    jac = jax.jacfwd(lambda v: model.link.eta(model.family, v))(lin)
+    return jnp.sum(jac.T @ jax.hessian(model.family.a)(model.link.eta(model.family, lin)) @ jac, axis=1)
 
 
 def at_values(problem, nuisance):

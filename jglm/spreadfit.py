@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import deferred, diagnostics, estimate, irls, joint, linalg, penalties, rows, shards, smoothing
+from jglm import deferred, diagnostics, estimate, firth, irls, joint, linalg, penalties, rows, shards, smoothing
 from jglm.iterate import Found
 from jglm.model import HESSIAN, Model, Query, Unknowns
 from jglm.penalties import Ridge
@@ -47,6 +47,8 @@ def fit_spread(prepared, family, link, penalty, mesh, options):
 
 def _refuse(penalty, family):
     parts = penalties.parts_of(penalty)
+    if firth.is_asked(penalty):
+        raise ValueError("penalty='firth' and 'jeffreys' are fitted on one device alone; leave devices out")
     if any(smoothing.asked(penalty)):
         raise ValueError("the strength of a penalty is found by 'gcv' and 'reml' on one device alone; give its value")
     if any(isinstance(part, penalties.Constraints) for part in parts):
@@ -201,6 +203,8 @@ def _statistics(spread, found, constant):
         later["_joint"] = _joint_covariance(spread, unknowns)
         spread = _at_values(spread, found.nuisance)
     model, p = spread.model, spread.design.shape[1]
+    found.flat = estimate.balanced(spread, found.flat)
+    unknowns = Unknowns(spread.shape(found.flat), found.nuisance)
     smooth = model.penalty is None or penalties.is_smooth(model.penalty)
     wanted = smooth and found.flat.size <= linalg.WIDE and model.family.parametrize_ is None
     totals, H, moved = spread.ending(unknowns, found.late, wanted)
