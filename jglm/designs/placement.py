@@ -23,13 +23,20 @@ def _place(v):
         return jnp.asarray(v)
     if not v.flags.c_contiguous or v.ctypes.data % ALIGNMENT:
         # NumPy's memory has huge pages; that of the device is up to ten times slower to fill.
-        v = _aligned(v)
+        v = copied(v)
     return jax.device_put(v, may_alias=True)
 
 
-def _aligned(v):
-    room = np.empty(v.nbytes + ALIGNMENT, np.uint8)
+def aligned(shape, dtype):
+    """An array of any contents that XLA uses where it lies."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.empty(size + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
-    out = room[start : start + v.nbytes].view(v.dtype).reshape(v.shape)
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+def copied(v):
+    """A copy that XLA uses where it lies."""
+    out = aligned(v.shape, v.dtype)
     np.copyto(out, v)
     return out

@@ -223,7 +223,9 @@ def _sample_fit(problem, share):
             return None, None
         return begun.flat, sketch._hessian(sampled[1], begun.flat)
     begun = sketch._begin(*sampled)
-    return (None, None) if begun is None else begun
+    if begun is None:
+        return None, None
+    return begun[0], sketch._hessian(sampled[1], begun[0])
 
 
 def _diagonal(problem, share):

@@ -4,15 +4,20 @@ The first pass tells the levels of the factors and the classes of the response; 
 `Prepared` of its own, as if its rows were all the data.
 """
 
+import threading
+
+import jax
 import numpy as np
 
 from jglm import checks, coding, response
 from jglm import data as arrays
-from jglm.designs import Dense, WithConstant
+from jglm.designs import Categorical, Dense, place
+from jglm.designs.placement import aligned, copied
 from jglm.padding import pad
 from jglm.streams import states
 from jglm.streams.factors import Groups
 from jglm.streams.sources import family_of
+from jglm.streams.tabular import Tabular
 
 NAMED = ("weights", "offset", "exposure", "trials")
 
@@ -37,12 +42,13 @@ class Layout:
             if not isinstance(name, str):
                 raise TypeError(f"{what} is {type(name).__name__}; with a stream it must be the name of a column")
         self.y, self.intercept = (_column_of_response(formula), False) if formula else (y, bool(intercept))
+        self.groups, self._others, self._code_type = None, None, np.dtype(np.uint8)
+        self.levels: dict = {}
+        self.response_levels: list = []
         if formula is None:
             self._take_all(stream, names)
         else:
             self._take_named(stream)
-        self.levels: dict = {}
-        self.response_levels: list = []
         self.has_offset = "offset" in self.given or "exposure" in self.given
         self.labels = family.response == "label" and self.y is not None
 
@@ -63,7 +69,10 @@ class Layout:
             raise ValueError(f"names has {len(own)} entries, the stream has {len(taken)} columns for X")
         if self.intercept and "Intercept" in own:
             raise ValueError("X has a column named 'Intercept'; use intercept=False or rename it")
-        self.taken, self.names = taken, ["Intercept", *own] if self.intercept else list(own)
+        self.names = ["Intercept", *own] if self.intercept else list(own)
+        self._simple_terms = [(name,) for name in taken]
+        self._simple_terms = [(), *self._simple_terms] if self.intercept else self._simple_terms
+        self.positions = np.arange(len(self.names), dtype=np.int32)
         if not self.names:
             raise ValueError("X has no columns and intercept=False; there is nothing to estimate")
         self.factors = [self.y] if self._kind(self.y) == "label" else []
@@ -143,6 +152,7 @@ class Layout:
         positions = [place[str(c)] for t in simple for c in t.columns] + [place[c] for c in other_names]
         self.positions, self.has_offset = np.array(positions, np.int32), self.has_offset or bool(offset)
         self.groups = Groups(coded, self.ordered, self.sizes, self.names, len(self.names)) if coded else None
+        self._code_type = self.groups.dtype if self.groups else self._code_type
 
     def _simple(self, term):
         """The numeric columns of which a term is the product, () for the intercept; None for any other term."""
@@ -165,10 +175,10 @@ class Layout:
                 made[name] = block.numbers[name]
         return pandas.DataFrame(made, index=pandas.RangeIndex(block.rows))
 
-    def prepared(self, block, size=None, check=False):
-        """The block as a `Prepared` of `size` rows, those behind its own of weight 0; checked where that is wanted."""
-        size = block.rows if size is None else size
-        fill = lambda v: pad(v, 0, size)
+    def prepared(self, block, size=None, check=False, room=None):
+        """The block as a `Prepared` of `size` rows, those behind its own of weight 0; checked where that is wanted, and
+        then with whether all y are on the family's lattice. In `room` arrays that are used again."""
+        size, room = block.rows if size is None else size, room or Room()
         weights = self._weights(block, check)
         encoded, _ = self._encoded(block, weights if "weights" in self.given else None)
         w = np.ones(block.rows) if weights is None else weights
@@ -176,20 +186,23 @@ class Layout:
         whole = True
         if check and self.family.response in ("value", "proportion"):
             whole = checks.in_support(self.family, encoded.y, weight > 0)
-        design, shift = self._design(block, size, check)
-        offset = self._offset(block, shift)
+        design, shift = self._design(block, size, check, room)
         on = weight > 0
         nobs = float(np.sum(power[on])) if self.weight_kind == "frequency" else float(np.sum(on))
-        zeros = lambda v: np.append(v, np.zeros(size - len(v))) if len(v) < size else v
-        designs = {}
-        if self.precision is not None:
-            Z = self.precision.transform(self.frame(block, self.precision.right_variables))[0]
-            designs = {self.family.regressed: fill(np.asarray(Z, float))}
         made = arrays.Prepared(
-            design, fill(encoded.y), zeros(weight), fill(scale), zeros(power), fill(offset), self.names,
-            self.response_levels or None, self.intercept, nobs, self.has_offset, designs,
+            design, room.filled("y", encoded.y, size, True), room.filled("weight", weight, size),
+            room.filled("size", scale, size, True), room.filled("power", power, size),
+            room.filled("offset", self._offset(block, shift), size, True), self.names, self.response_levels or None,
+            self.intercept, nobs, self.has_offset, self._second(block, size),
         )  # fmt: skip
         return (made, whole) if check else made
+
+    def _second(self, block, size):
+        """{name: design} of the family's regressed parameter."""
+        if self.precision is None:
+            return {}
+        Z = self.precision.transform(self.frame(block, self.precision.right_variables))[0]
+        return {self.family.regressed: pad(np.asarray(Z, float), 0, size)}
 
     def _weights(self, block, check):
         if "weights" not in self.given:
@@ -223,28 +236,80 @@ class Layout:
         total = arrays.offsets(pick("offset"), pick("exposure"), block.rows, self.link.width(self.family))
         return total if shift is None else total + (shift if total.ndim == 1 else shift[:, None])
 
-    def _design(self, block, size, check):
+    def _design(self, block, size, check, room):
         """(design of `size` rows, offset of the formula or None)."""
-        if self.formula is None:
-            X = _stacked([block.numbers[name] for name in self.taken], block.rows, size)
-            if check:
-                _refuse_infinite(X, self.taken)
-            return (WithConstant(Dense(X.T)) if self.intercept else Dense(X.T)), None
-        columns = [_product(block, names) for names in self._simple_terms]
         shift = None
+        columns = [_product(block, names) for names in self._simple_terms]
         if self._others is not None:
             needed = self.formula.right_variables
             values, shift = self.formula._split(self.formula._materialize(self._others, self.frame(block, needed)))
             self.formula.names = self.names
             columns += list(values.T)
-        X = _stacked(columns, block.rows, size)
+        X = room.array("X", (len(columns), size), np.float64)
+        for own, column in zip(X, columns, strict=True):
+            own[: block.rows] = 1.0 if column is None else column
+        X[:, block.rows :] = 0.0
         if check:
             _refuse_infinite(X, [self.names[j] for j in self.positions])
-        if self.groups is None:
-            return Dense(X.T), shift
-        codes = np.zeros((len(self.groups.strides), size), self.groups.dtype)
-        self.groups.codes(block.ids, block.rows, codes)
-        return self.groups.design(X.T, self.positions, codes), shift
+        width, groups = len(self.names), self.groups
+        codes = room.array("codes", (0 if groups is None else len(groups.strides), size), self._code_type)
+        if groups is not None:
+            groups.codes(block.ids, block.rows, codes)
+            codes[:, block.rows :] = 0
+        if room.used_again:
+            members = np.full((0, 1, 1), width, np.int32) if groups is None else groups.members
+            return Tabular(
+                X, room.kept("positions", self.positions), codes, room.kept("members", members), width
+            ), shift
+        if groups is None:
+            return Dense(np.ascontiguousarray(X[np.argsort(self.positions)].T)), shift
+        return Categorical(np.ascontiguousarray(X.T), self.positions, codes, groups.members, width), shift
+
+
+class Room(threading.local):
+    """Arrays by name, made anew; with `used_again` the same ones every time, in every thread its own."""
+
+    def __init__(self, used_again=False):
+        self.used_again, self.arrays, self.there = used_again, {}, {}
+
+    def placed(self, tree):
+        """The tree where the solver runs. On a CPU an array of this room is put there once: XLA then reads the memory
+        as it is at each call, so nothing may still run when it is written to again."""
+        if not self.used_again or jax.default_backend() != "cpu":
+            return place(tree)
+        return jax.tree.map(self._placed, tree)
+
+    def _placed(self, v):
+        known = self.there.get(id(v))
+        if known is not None and known[0] is v:
+            return known[1]
+        there = place(v)
+        if isinstance(v, np.ndarray) and any(v is own for own in self.arrays.values()):
+            if there.unsafe_buffer_pointer() == v.ctypes.data:
+                self.there[id(v)] = v, there
+        return there
+
+    def array(self, name, shape, dtype):
+        """An array of any contents, aligned so that XLA uses it where it lies."""
+        if not self.used_again:
+            return np.empty(shape, dtype)
+        found = self.arrays.get(name)
+        if found is None or found.shape != shape or found.dtype != dtype:
+            found = self.arrays[name] = aligned(shape, dtype)
+        return found
+
+    def kept(self, name, values):
+        """An array that is the same for all blocks."""
+        if self.arrays.get(name) is None or self.arrays[name].shape != values.shape:
+            self.arrays[name] = copied(values)
+        return self.arrays[name]
+
+    def filled(self, name, values, size, repeat=False):
+        """The values with zeros behind, or with the first of them again, `size` rows in all."""
+        out = self.array(name, (size, *values.shape[1:]), np.float64)
+        out[: len(values)] = values
+        out[len(values) :] = values[0] if repeat else 0.0
+        return out
 
 
 def _column_of_response(formula):
@@ -281,15 +346,6 @@ def _product(block, names):
     for name in names[1:]:
         values = values.astype(float) * block.numbers[name]
     return values
-
-
-def _stacked(columns, rows, size):
-    """Columns below one another as (q, size) in float64, 0 behind their rows; None stands for ones."""
-    X = np.empty((len(columns), size))
-    for own, column in zip(X, columns, strict=True):
-        own[:rows] = 1.0 if column is None else column
-    X[:, rows:] = 0.0
-    return X
 
 
 def _refuse_infinite(X, names):

@@ -42,8 +42,8 @@ class Source:
         try:
             yield from self._batches(piece, list(columns), rows, list(coded))
         except (OSError, ValueError, KeyError, ArithmeticError) as error:  # Arrow's own are among these
-            raise ValueError(f"{told(piece)} cannot be read: {first_line(error)}; the file is damaged or was cut short, "
-                             "write it again") from error  # fmt: skip
+            raise ValueError(f"{told(piece)} cannot be read: {first_line(error)}; the file is damaged or was cut "
+                             "short, write it again") from error  # fmt: skip
 
     def __post_init__(self):
         self.stamps = {file: stamp(file) for file in self.files}

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm.drivers import evaluate_compiled
-from jglm.model import GRADIENT, HESSIAN
-from jglm.passes import HostPass
+from jglm.model import GRADIENT, HESSIAN, PRODUCT, VALUE, Data, evaluate
+from jglm.padding import bind
 from jglm.problem import Problem
 from jglm.streams import later
+from jglm.streams.layout import Room
 from jglm.streams.threads import in_order
 
 
@@ -31,6 +31,8 @@ class Streamed:
         self.rows, self.dropped, self.sample = rows, dropped, sample
         self.names, self.levels, self.intercept = layout.names, layout.response_levels, layout.intercept
         self.has_offset, self.designs = layout.has_offset, sample.designs
+        # On a CPU XLA reads NumPy's memory, and is done with it before the next block is made.
+        self.room = Room(True)
         self.nobs: float | None = None
         self.facts: dict = {}  # sums that later computations begin with
         self.watch = None
@@ -38,8 +40,8 @@ class Streamed:
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
-        raise NotInMemory(f"this needs {name} of all rows at once, and the rows of the fit stay on disk; use a sample of "
-                          "them in memory, or give new rows where the method takes them")  # fmt: skip
+        raise NotInMemory(f"this needs {name} of all rows at once, and the rows of the fit stay on disk; use a "
+                          "sample of them in memory, or give new rows where the method takes them")  # fmt: skip
 
     @property
     def has_constant(self):
@@ -55,7 +57,7 @@ class Streamed:
     def blocks(self, index, going=lambda: None, check=False):
         """The blocks of a piece as `Prepared` (with whether all y are on the lattice of the family, where checked)."""
         for block in self.reader.blocks(index, self.stream.rows, going):
-            yield self.layout.prepared(block, self.stream.rows, check)
+            yield self.layout.prepared(block, self.stream.rows, check, self.room)
 
     def fold(self, function, combine, check=False):
         """function(Prepared) of every block, put together by `combine` in the order of the rows: of this process."""
@@ -80,6 +82,12 @@ class Streamed:
         """The sum over all blocks, of all processes, of a tree of arrays."""
         return self.stream.together.sum(self.fold(function, add, check))
 
+    def data_of(self, model, prepared, kept):
+        """The `Data` of a block where the solver runs, of the kept columns."""
+        p = prepared
+        design, size = p.design if kept.all() else p.design.columns(kept), p.size if model.family.free else None
+        return self.room.placed(Data(design, p.y, p.weight, p.offset, size, p.designs))
+
     def problem(self, model, prepared, kept, dtype="float64"):
         """A block (or the sample) seen through a model."""
         return Problem(model, prepared, kept, dtype)
@@ -87,9 +95,10 @@ class Streamed:
     def looker(self, model, kept, dtype="float64", first=None):
         """look(query, asks) -> Info of all rows; the first look checks the rows and hands `first` their `Sums`."""
         waiting = [first] if first is not None else []
+        passes = {asks: bind(evaluate, model, asks) for asks in (GRADIENT, HESSIAN, PRODUCT, VALUE)}
 
         def look(query, asks):
-            answer = lambda prepared: answered(Problem(model, prepared, kept, dtype), query, asks)
+            answer = lambda prepared: jax.tree.map(np.asarray, passes[asks](self.data_of(model, prepared, kept), query))
             if not waiting:
                 return self.total(answer)
             both = lambda prepared, lattice: (answer(prepared), sums_of(model, prepared, lattice))
@@ -103,13 +112,6 @@ class Streamed:
 def add(a, b):
     """The sum of two trees of arrays; a None stays."""
     return jax.tree.map(lambda x, y: x + y, a, b)
-
-
-def answered(problem, query, asks):
-    """`model.evaluate` of a block, in NumPy."""
-    if jax.default_backend() == "cpu" and not problem.model.family.free and asks in (GRADIENT, HESSIAN):
-        return HostPass(problem)(query, asks)
-    return jax.tree.map(np.asarray, evaluate_compiled(problem.model, problem.data, query, asks))
 
 
 def sums_of(model, prepared, lattice):
