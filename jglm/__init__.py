@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jglm.drivers import Solution, solve
     from jglm.family import Family
     from jglm.familycheck import check_family
+    from jglm.hypotheses import lr_test
     from jglm.jackknife import influence
     from jglm.links import Link
     from jglm.many import fit_many
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from jglm.sandwich import HAC
     from jglm.scan import ScoreScan, score_scan
     from jglm.solvers import Status
+    from jglm.testresults import HypothesisTest, HypothesisTests, adjust_pvalues
     from jglm.streams import Stream, open_arrow, open_csv, open_parquet
 
 __version__ = "0.1.0"
@@ -39,6 +41,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "designs",
     "ScoreScan": "scan", "score_scan": "scan", "HAC": "sandwich",
+    "lr_test": "hypotheses", "HypothesisTest": "testresults", "HypothesisTests": "testresults",
+    "adjust_pvalues": "testresults",
     "Fit": "results", "Solution": "drivers", "Status": "solvers",
     "Profile": "profiles", "Estimates": "delta",
     "path": "paths", "CoefficientPath": "paths",
@@ -50,9 +54,11 @@ _PUBLIC = {
     "families": None, "links": None, "penalties": None, "solvers": None, "distributed": None,
 }  # fmt: skip
 __all__ = [
-    "Bootstrap", "CoefficientPath", "CrossValidation", "Data", "Dense", "Estimates", "Family", "Fit", "HAC", "Link", "ManyFits", "Model", "Profile",
-    "ScoreScan", "Solution", "Status", "Stream", "Unknowns", "bootstrap", "check_family", "cross_validate", "distributed", "families", "fit",
-    "fit_many", "glm", "influence", "links", "load", "open_arrow", "open_csv", "open_parquet", "path", "penalties", "score_scan", "solve", "solvers",
+    "Bootstrap", "CoefficientPath", "CrossValidation", "Data", "Dense", "Estimates", "Family", "Fit", "HAC",
+    "HypothesisTest", "HypothesisTests", "Link", "ManyFits", "Model", "Profile", "ScoreScan", "Solution",
+    "Status", "Stream", "Unknowns", "adjust_pvalues", "bootstrap", "check_family", "cross_validate",
+    "distributed", "families", "fit", "fit_many", "glm", "influence", "links", "load", "lr_test", "open_arrow",
+    "open_csv", "open_parquet", "path", "penalties", "score_scan", "solve", "solvers",
 ]  # fmt: skip
 
 

@@ -29,6 +29,15 @@ def quantile(level, df):
     return float(stdtrit(df, level))
 
 
+def f_tail(statistic, df, df_resid):
+    """The probability that an F variable with df and df_resid degrees of freedom is at least the statistic."""
+    if not df_resid > 0:
+        return float("nan")
+    from scipy.special import fdtrc
+
+    return float(fdtrc(df, df_resid, max(statistic, 0.0)))
+
+
 def chi_square_tail(statistic, df):
     """The probability that a chi-square variable with df degrees of freedom is at least the statistic."""
     from scipy.special import chdtrc

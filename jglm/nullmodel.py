@@ -82,9 +82,15 @@ class Null:
 
     def _carefully(self, G):
         """U and V from residuals of G (n, c), for columns that are nearly combinations of the null's."""
-        k, m = self.k, len(self.designs)
-        rest = np.zeros((k, m, *G.shape))
-        for a in range(k):
+        rest = self.residuals(G)
+        U = np.einsum("ni,ainc->ca", self.score, rest)
+        return U, np.einsum("ainc,nij,bjnc->cab", rest, self.W, rest, optimize=True)
+
+    def residuals(self, G):
+        """(k, m, n, c): each column of G (n, c) as a further one of each of the k columns of lin, seen in the m linear
+        predictors, less its projection on the null's columns in the metric W."""
+        rest = np.zeros((self.k, len(self.designs), *G.shape))
+        for a in range(self.k):
             rest[a, a] = G
             for _ in range(2):  # the second takes away what rounding left
                 weighted = np.einsum("nij,jnc->inc", self.W, rest[a])
@@ -92,8 +98,7 @@ class Null:
                 B = np.linalg.solve(self.R, np.linalg.solve(self.R.T, C))
                 for i, Z in enumerate(self.designs):
                     rest[a, i] -= Z @ B[self.parts[i]]
-        U = np.einsum("ni,ainc->ca", self.score, rest)
-        return U, np.einsum("ainc,nij,bjnc->cab", rest, self.W, rest, optimize=True)
+        return rest
 
 
 def _share(V, whole):

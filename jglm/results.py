@@ -26,12 +26,13 @@ from jglm.intervals import Intervals
 from jglm.model import Model
 from jglm.resampled import Resampled
 from jglm.solvers import Status
+from jglm.tested import Tested
 
 DISPERSIONS = ("pearson", "deviance", "ml")
 
 
 @dataclass(repr=False)
-class Fit(Covaried, Intervals, Resampled, Diagnosed):
+class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
     """A fitted generalized linear model.
 
     Coefficients and their statistics are NumPy float64 of shape (p,), or (p, k) for a family with k columns of lin;
@@ -76,6 +77,7 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed):
     precision: Any = None  # the formula of the regressed parameter
     sides: dict = field(default_factory=dict)  # groups, times, … for a robust covariance (see `covaried.sides`)
     _prepared: Any = None
+    _frame: Any = None  # the rows of the formula's columns
     _unscaled: np.ndarray | None = None
     _joint: tuple | None = None
     _robust: np.ndarray | None = None
@@ -293,7 +295,7 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed):
                 self._joint_covariance()
             self._likelihood()
             sides = {k: v for k, v in self.sides.items() if k == "clusters"}
-            return replace(self, _prepared=None, covariance=kept, sides=sides)
+            return replace(self, _prepared=None, _frame=None, covariance=kept, sides=sides)
         return self
 
     def __getstate__(self):

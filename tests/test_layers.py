@@ -20,9 +20,9 @@ ORDER = (
     "constrained", "workingset", "pathwise", "sketch", "joint", "deferred", "leverage", "firth", "labels", "sandwich", "covaried", "smoothing", "estimate", "spread", "spreadfit", "agreement", "resolve",
     "cache", "io", "modelfile", "prediction", "residuals",
     "deletion", "collinearity", "grouped", "waldslope", "penalized", "diagnosed", "predictive", "draws", "jackknife", "reweighted",
-    "resampled", "delta", "profiles", "intervals", "streams.sources", "streams.threads", "streams.columns", "streams.stream", "streams.states", "streams.factors",
+    "resampled", "delta", "profiles", "scenarios", "effects", "means", "intervals", "streams.sources", "streams.threads", "streams.columns", "streams.stream", "streams.store", "streams.states", "streams.factors",
     "streams.tabular",     "streams.layout", "streams.scan", "streams.later", "streams.streamed", "streams.fitting", "streams.asked", "streams",
-    "summary", "overview", "results", "familycheck", "api", "candidates", "nullmodel", "scan",
+    "summary", "testresults", "restrictions", "candidates", "nullmodel", "hypotheses", "tested", "overview", "results", "familycheck", "api", "scan",
     "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation", "manyfits", "many", "files", "demo",
     "cli", "__main__",
 )  # fmt: skip
