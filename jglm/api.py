@@ -172,7 +172,7 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
         X, parsed.y(frame), family, link, weight_kind=weight_kind, intercept=False, names=parsed.names,
         gather=gather, **given,
     )  # fmt: skip
-    kept = dict(weight_kind=weight_kind, formula=parsed, columns=columns, n_dropped=dropped, precision=second)
+    kept = dict(weight_kind=weight_kind, formula=parsed, columns=columns, n_dropped=dropped, precision=second, _frame=frame)
     kept |= {"rows": rows} if rows else {}
     return prepared, family, link, kept | ({} if second is None else {"precision_names": second.names})
 

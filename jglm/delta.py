@@ -28,8 +28,8 @@ class Estimates:
     Attributes:
         names: of the values in C order, or [names of the rows, names of the columns] of a matrix of them.
         point: (…) the estimates where they are taken to be normal, and null, what they are tested against there.
-        back: None, or by what `value` comes from `point`: "exp" (ratios) or "logistic" (probabilities); intervals are
-            mapped by it too, so that they keep to its range.
+        back: None, or by what `value` comes from `point`: "exp" (ratios), "logistic" (probabilities) or a function;
+            intervals are mapped by it too, so that they keep to its range.
         df: degrees of freedom of t, None for the normal. level: of intervals. title: what these are.
     """
 
@@ -38,7 +38,7 @@ class Estimates:
     point_cov: np.ndarray
     df: float | None
     level: float = 0.95
-    back: str | None = None
+    back: Any = None
     null: float = 0.0
     title: str = "estimate"
 
@@ -101,7 +101,7 @@ class Estimates:
             L = np.zeros((len(pairs), q))
             for row, (i, j) in enumerate(pairs):
                 L[row, i], L[row, j] = 1.0, -1.0
-            sign = " / " if self.back else " - "
+            sign = " / " if isinstance(self.back, str) else " - "
             names = [own[i] + sign + own[j] for i, j in pairs] if names is None else names
         else:
             L = checks.numbers("method", method)
@@ -109,7 +109,7 @@ class Estimates:
             if L.shape[1] != q:
                 raise ValueError(f"the matrix of contrasts has {L.shape[1]} columns; there are {q} estimates")
         names = _names(names, (len(L),), lambda i: f"contrast {i + 1}")
-        back, title = ("exp", TITLES[self.back]) if self.back else (None, "difference")
+        back, title = ("exp", TITLES[self.back]) if isinstance(self.back, str) else (None, "difference")
         return replace(self, names=names, point=L @ self.point.ravel(), point_cov=L @ self.point_cov @ L.T, back=back,
                        null=0.0, title=title)  # fmt: skip
 
@@ -121,8 +121,10 @@ class Estimates:
         letter = "z" if self.df is None else "t"
         columns = {self.title: self.value, "std_err": self.bse, letter: self.tvalues, "p": self.pvalues,
                    "low": ends[..., 0], "high": ends[..., 1]}  # fmt: skip
-        index: Any = pandas.Index(self._flat_names(), name="name")
-        if self.point.ndim == 2:
+        index: Any
+        if self.point.ndim < 2:
+            index = pandas.Index(self.names, name="name")
+        else:
             index = pandas.MultiIndex.from_tuples(self._flat_names(), names=["name", "class"])
         return pandas.DataFrame({k: np.ravel(v) for k, v in columns.items()}, index=index)
 
@@ -133,13 +135,17 @@ class Estimates:
         if self.back is None:
             return np.asarray(v)
         with jax.enable_x64(True):
-            return np.asarray(BACK[self.back](jnp.asarray(v)))
+            return np.asarray(jnp.vectorize(self._back)(jnp.asarray(v)))
+
+    @property
+    def _back(self):
+        return BACK[self.back] if isinstance(self.back, str) else self.back
 
     def _slope(self):
         if self.back is None:
             return np.ones(self.point.size)
         with jax.enable_x64(True):
-            return np.asarray(jax.vmap(jax.grad(BACK[self.back]))(jnp.asarray(self.point.ravel())))
+            return np.asarray(jax.vmap(jax.grad(self._back))(jnp.asarray(self.point.ravel())))
 
     def __len__(self):
         return len(self.point)
@@ -176,6 +182,11 @@ def of_jacobian(fit, value, jac, cov, **kept):
 def coefficients(fit):
     """(p,) or (p, k), 0 where aliased."""
     return np.nan_to_num(np.asarray(fit.params, float))
+
+
+def flat_coefficients(fit):
+    """(p k,) class by class, 0 where aliased."""
+    return flatten_host(coefficients(fit))
 
 
 def covariance(fit, joint_too=False):
@@ -237,7 +248,7 @@ def flat_nuisance(fit):
 
 
 def _flat(fit, own):
-    flat = flatten_host(coefficients(fit))
+    flat = flat_coefficients(fit)
     return np.append(flat, flat_nuisance(fit)) if own else flat
 
 
