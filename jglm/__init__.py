@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from jglm.results import Fit
     from jglm.sandwich import HAC
     from jglm.scan import ScoreScan, score_scan
+    from jglm.separating import find_separation
+    from jglm.separation import Separation
     from jglm.solvers import Status
     from jglm.testresults import HypothesisTest, HypothesisTests, adjust_pvalues
     from jglm.streams import Stream, open_arrow, open_csv, open_parquet
@@ -51,13 +53,14 @@ _PUBLIC = {
     "influence": "jackknife", "bootstrap": "resampling", "Bootstrap": "resampled",
     "fit_many": "many", "ManyFits": "manyfits",
     "Stream": "streams", "open_arrow": "streams", "open_csv": "streams", "open_parquet": "streams",
+    "find_separation": "separating", "Separation": "separation",
     "families": None, "links": None, "penalties": None, "solvers": None, "distributed": None,
 }  # fmt: skip
 __all__ = [
     "Bootstrap", "CoefficientPath", "CrossValidation", "Data", "Dense", "Estimates", "Family", "Fit", "HAC",
-    "HypothesisTest", "HypothesisTests", "Link", "ManyFits", "Model", "Profile", "ScoreScan", "Solution",
+    "HypothesisTest", "HypothesisTests", "Link", "ManyFits", "Model", "Profile", "ScoreScan", "Separation", "Solution",
     "Status", "Stream", "Unknowns", "adjust_pvalues", "bootstrap", "check_family", "cross_validate",
-    "distributed", "families", "fit", "fit_many", "glm", "influence", "links", "load", "lr_test", "open_arrow",
+    "distributed", "families", "find_separation", "fit", "fit_many", "glm", "influence", "links", "load", "lr_test", "open_arrow",
     "open_csv", "open_parquet", "path", "penalties", "score_scan", "solve", "solvers",
 ]  # fmt: skip
 

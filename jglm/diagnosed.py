@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jglm import checks, collinearity, grouped, penalized, waldslope
+from jglm import checks, collinearity, grouped, penalized, separation, waldslope
 from jglm.deletion import STANDARDIZED, Deletions
 
 
@@ -110,6 +110,12 @@ class Diagnosed:
         """
         with np.errstate(invalid="ignore"):
             return self.wald_slopes() < 0
+
+    def find_separation(self, method="lp"):
+        """Whether the likelihood of the fit's rows has a maximum, and the rows and columns along which it has none: a
+        `Separation`, see `jglm.find_separation`."""
+        checks.choice("method", method, separation.METHODS)
+        return separation.of_fit(self, method)
 
     # ------------------------------------------------------------------ groups and calibration
     def partial_residuals(self, term=None):

@@ -232,7 +232,7 @@ def warn_about(found, prepared):
             f"separation: the likelihood has no maximum, it rises for ever along column {shown}; fitted means run to "
             "the edge of their range and coefficients to infinity. The numbers given are where the rise ended in "
             "rounding; their standard errors mean nothing. Drop or merge those columns, or use "
-            "penalty=jglm.penalties.ridge(…)",
+            "penalty=jglm.penalties.ridge(…) or penalty='firth'; fit.find_separation() names the rows",
             UserWarning, stacklevel=5,
         )  # fmt: skip
     if not found.status.converged:

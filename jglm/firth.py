@@ -68,7 +68,7 @@ def _score_of_phi(model, y, deviance, size, power, count, u):
     """phi times the adjusted score of phi, and its slope in u = log phi.
 
     In tau = 1 / phi the deviance is the statistic of an exponential family with cumulant function g = -log_saturated,
-    so that with t = tau' and z = tau'' in phi the adjustment is count / (2 phi) + 1/2 sum (t^3 g3 + t z g2) / sum t^2 g2
+    so that with t = tau' and z = tau'' in phi the adjustment is count / (2 phi) + sum (t^3 g3 + t z g2) / sum 2 t^2 g2
     (Kosmidis and Firth 2009).
     """
 

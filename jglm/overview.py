@@ -80,6 +80,10 @@ def _notes(fit):
         notes.append(f"{fit.n_dropped:,} rows with missing values were dropped.")
     if fit.separated:
         notes.append(f"Separation along {', '.join(fit.separated[:8])}: their numbers mean nothing.")
+    weak = _hauck_donner(fit)
+    if weak:
+        notes.append(f"Hauck-Donner effect for {', '.join(weak[:8])}: Wald statistics fall as the effect grows; use a likelihood "
+                     "ratio test.")  # fmt: skip
     if not fit.converged:
         notes.append(f"Did not converge: {fit.status.message}.")
     if fit.model.penalty is not None:
@@ -103,6 +107,16 @@ def _robust_note(fit):
     clusters = fit.sides.get("clusters")
     groups = f", {' and '.join(f'{c:,}' for c in clusters)} groups" if clusters else ""
     return f"Robust standard errors: {fit.covariance}{groups}."
+
+
+def _hauck_donner(fit):
+    """Names of the coefficients with the Hauck-Donner effect, where the fit has its data and they are few."""
+    if fit._prepared is None or not _known(fit) or not fit.converged or fit.separated or not fit._smooth:
+        return []
+    if len(fit._prepared.y) * fit.params.size > 1e6 or fit.family.name == "gaussian":
+        return []
+    found = np.atleast_2d(fit.hauck_donner().T).any(axis=0)
+    return [name for name, weak in zip(fit.names, found, strict=True) if weak]
 
 
 def _penalty_notes(fit):

@@ -19,10 +19,11 @@ ORDER = (
     "matrix", "data", "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "looks",
     "constrained", "workingset", "pathwise", "sketch", "joint", "deferred", "leverage", "firth", "labels", "sandwich", "covaried", "smoothing", "estimate", "spread", "spreadfit", "agreement", "resolve",
     "cache", "io", "modelfile", "prediction", "residuals",
-    "deletion", "collinearity", "grouped", "waldslope", "penalized", "diagnosed", "predictive", "draws", "jackknife", "reweighted",
+    "deletion", "collinearity", "grouped", "waldslope", "penalized", "separation",
+    "diagnosed", "predictive", "draws", "jackknife", "reweighted",
     "resampled", "delta", "profiles", "scenarios", "effects", "means", "intervals", "streams.sources", "streams.threads", "streams.columns", "streams.stream", "streams.store", "streams.states", "streams.factors",
     "streams.tabular",     "streams.layout", "streams.scan", "streams.later", "streams.streamed", "streams.fitting", "streams.asked", "streams",
-    "summary", "testresults", "restrictions", "candidates", "nullmodel", "hypotheses", "tested", "overview", "results", "familycheck", "api", "scan",
+    "summary", "testresults", "restrictions", "candidates", "nullmodel", "hypotheses", "tested", "overview", "results", "familycheck", "api", "separating", "scan",
     "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation", "manyfits", "many", "files", "demo",
     "cli", "__main__",
 )  # fmt: skip
