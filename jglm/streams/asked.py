@@ -1,6 +1,6 @@
 """What a user asks of a stream: fit's and glm's arguments as a `Layout`, and the end of a fit."""
 
-from jglm import checks, resolve
+from jglm import checks, distributed, resolve
 from jglm.formula import Formula
 from jglm.streams import fitting
 from jglm.streams.layout import NAMED, Layout
@@ -23,8 +23,8 @@ def check(covariance, dispersion, dispersions, options):
     options |= dict(tol=checks.positive("tol", options["tol"]), max_iter=checks.whole("max_iter", options["max_iter"]))
     if groups is not None:
         raise ValueError("groups= is for data in memory; a stream's standard errors are those of the model")
-    if options.pop("devices", None) is not None:
-        raise ValueError("devices= is for data in memory; a stream is read by the process that fits it")
+    if options["devices"] not in (None, "all"):
+        raise ValueError("a stream takes devices='all', for the processes that share its rows, and no list of devices")
     return kind
 
 
@@ -49,6 +49,10 @@ def layout_of(X, y, family, link, penalty, *, weight_kind="prior", intercept=Tru
 
 def fit(X, y, family, link, penalty, given, options):
     """(`Estimate`, `Streamed` data, family, what a Fit keeps besides, what is known of it already)."""
+    if options.pop("devices") is not None and distributed.processes() > 1:
+        each = distributed.Together()
+        share = lambda v: v.share(each.index, each.count, each) if is_stream(v) else v
+        X, y = share(X), share(y)
     layout = layout_of(X, y, family, link, penalty, **given)
     data = fitting.first_pass(y if layout.formula else X, layout)
     found, known = fitting.fit(data, penalty, options)

@@ -5,6 +5,7 @@ A level has the number under which it was first met, in whatever piece; the orde
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -107,12 +108,16 @@ class Reader:
     def __init__(self, source, numbers, factors, levels, drops=True):
         self.source, self.numbers, self.factors = source, tuple(numbers), tuple(factors)
         self.levels, self.drops, self.clean, self.dropped = levels, drops, set(), {}
+        self.store: Any = None  # of what was decoded
         self.columns = tuple(dict.fromkeys((*self.numbers, *self.factors)))
         text = lambda name: family_of(source.schema.field(name).type) == "label"
         self.coded = [name for name in self.factors if text(name) and name not in self.numbers]
 
     def blocks(self, index, rows, going=lambda: None):
-        """The rows of a piece, `rows` at a time; fewer in the last."""
+        """The rows of a piece, `rows` at a time; fewer in the last. From the `store`, where that has them."""
+        if self.store is not None and self.store.complete:
+            yield from self.store.blocks(index, going)
+            return
         piece, waiting, count, missed = self.source.pieces[index], [], 0, 0
         for batch in self.source.batches(piece, self.columns, rows, self.coded):
             going()

@@ -5,7 +5,6 @@ all rows at the start, is the metric of L-BFGS. So few passes are needed, and th
 ends.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import diagnostics, estimate, joint, linalg, penalties, sketch
+from jglm import estimate, joint, linalg, penalties, sketch
 from jglm.drivers import solve_on_host
 from jglm.iterate import Found, by_irls, constant_start, mean_curvature
 from jglm.model import HESSIAN, Model, Query, Unknowns
@@ -21,8 +20,9 @@ from jglm.problem import Problem, flatten_host
 from jglm.progress import Progress
 from jglm.solvers import LBFGS, Newton, ProximalNewton, Status
 from jglm.solvers.lbfgs import diagonal_metric
+from jglm.streams import ending
 from jglm.streams.scan import scan
-from jglm.streams.streamed import Streamed, mean_of
+from jglm.streams.streamed import Streamed
 
 RARE = 100  # rows of a level in the sample, below which its Hessian is not trusted
 
@@ -54,7 +54,7 @@ def first_pass(stream, layout):
     reader, seen = scan(stream, layout)
     ordered = {name: np.array(known.in_order(seen.counts[name]), int) for name, known in reader.levels.items()}
     layout.settle(reader.levels, ordered, seen.distinct, seen.sample)
-    return Streamed(stream, layout, reader, seen.rows, seen.dropped, layout.prepared(seen.sample))
+    return Streamed(stream, layout, reader, seen.rows, seen.dropped, seen.sample)
 
 
 def fit(data, penalty, options):
@@ -64,7 +64,7 @@ def fit(data, penalty, options):
     if found.status == Status.INVALID_START:
         family, link = task.model.family, task.model.link
         raise ValueError(f"family {family.name!r} with link {link.name!r}: {found.status.message}")
-    return statistics(task, found)
+    return ending.statistics(task, found)
 
 
 def prepare(data, penalty, options):
@@ -81,18 +81,11 @@ def prepare(data, penalty, options):
     kept, weight = np.ones(p, bool), None
     task = Task(data, Model(family, link, None), kept, options)
     if any(getattr(part, "scale", None) == "mean" for part in penalties.parts_of(penalty)):
-        task.sums = total_sums(data, task.model)
+        task.sums = ending.total_sums(data, task.model)
         weight = task.sums["weight"]
     unpenalized = int(data.intercept or data.names[:1] == ["Intercept"])
     task.model = Model(family, link, penalties.bind(penalty, p, unpenalized, weight))
     return task
-
-
-def total_sums(data, model):
-    """The `sums_of` all rows, which are checked."""
-    from jglm.streams.streamed import sums_of
-
-    return data.total(lambda prepared, lattice: sums_of(model, prepared, lattice), check=True)
 
 
 # --------------------------------------------------------------------------- which columns
@@ -249,78 +242,3 @@ def _jointly(task):
     solver = options["solver"]
     record = Newton(options["tol"], options["max_iter"] or 200) if isinstance(solver, str) else solver
     return run(task, record, start, seen)
-
-
-# --------------------------------------------------------------------------- statistics
-def statistics(task, found):
-    """(`Estimate`, {"unscaled", "null", "joint", "nobs", "llf"}) by one pass at the optimum."""
-    data, problem = task.data, task.seen()
-    free = task.model.family.free
-    at = estimate.at_values(problem, found.nuisance) if free else problem
-    model, separated, moved = at.model, [], [0.0]
-    coef = problem.shape(found.flat)
-    if task.sums is None:
-        task.sums = total_sums(data, task.model)
-    sums, wide = task.sums, problem.wide
-    null = _null_point(data, model, sums)
-    late = found.late[: found.flat.size]
-    smooth = model.penalty is None or penalties.is_smooth(model.penalty)
-
-    def look(prepared):
-        part = data.problem(model, prepared, task.kept, task.options["dtype"])
-        if free:
-            part = estimate.at_values(data.problem(task.model, prepared, task.kept), found.nuisance)
-        part.count = sums["count"]
-        lin = part.hosted.times(coef) + prepared.offset
-        if np.any(late) and np.all(np.isfinite(late)):
-            move = np.abs(part.hosted.times(problem.shape(late)))
-            moved[0] = max(moved[0], float(np.max(move.reshape(len(lin), -1)[prepared.weight > 0], initial=0.0)))
-        totals = part.totals(lin)
-        first = np.nan if null is None else part.totals(np.broadcast_to(null, lin.shape).copy()).deviance
-        hess = part.information(lin) if smooth and not wide else 0.0
-        return dict(deviance=totals.deviance, chi2=totals.chi2, llf=totals.llf, null=first, hess=hess)
-
-    found_sums = jax.tree.map(np.asarray, data.total(look))
-    if found.status.converged and model.penalty is None and found.solver != "gradient" and not free:
-        columns = diagnostics.recession(problem, late, max(data.stream.together.gather(moved[0])))
-        names = np.array(data.names, dtype=object)[task.kept]
-        separated = [] if columns is None else names[columns].tolist()
-    _warn_off(task, sums)
-    llf = float(found_sums["llf"]) if model.family.dispersion == "fixed" else float("nan")
-    whole = problem.whole(found.flat)
-    n_iter = len(found.history)
-    made = estimate.Estimate(
-        model, whole, task.kept, float(found_sums["deviance"]), float(found_sums["chi2"]), llf, found.status, n_iter,
-        found.history, found.solver, separated, False, found.nuisance,
-    )  # fmt: skip
-    data.nobs = float(sums["nobs"])
-    data.facts = dict(deviance=made.deviance, count=float(sums["count"]))
-    unscaled = None
-    if smooth and not wide:
-        P = problem.penalty_hessian(found.flat)
-        unscaled = linalg.inverse_from_triangle(_root(found_sums["hess"] if P is None else found_sums["hess"] + P))
-    known = model.family.parametrize_ is None and null is not None
-    return made, dict(unscaled=unscaled, null=float(found_sums["null"]) if known else None)
-
-
-def _root(H):
-    """R with R'R = H; NaN where H is not positive definite."""
-    R = linalg.triangle_of(H)
-    return np.full_like(H, np.nan) if R is None else R
-
-
-def _null_point(data, model, sums):
-    """lin of the fit of a constant, where that follows from the mean of y; None where it takes passes of its own."""
-    if data.has_offset or not data.has_constant or model.family.T_ is not None or model.family.parametrize_ is not None:
-        return None
-    lin = np.asarray(model.link.linear(model.family, mean_of(sums, data.sample.y)))
-    return lin if np.all(np.isfinite(lin)) else None
-
-
-def _warn_off(task, sums):
-    family = task.model.family
-    if family.response in ("value", "proportion") and sums["off"] > 0:
-        warnings.warn(
-            f"y has values that are not whole numbers; family {family.name!r} is one of counts: the fit is a "
-            "quasi-likelihood one, and llf and aic are not those of a distribution", UserWarning, stacklevel=6,
-        )  # fmt: skip

@@ -284,9 +284,9 @@ class Room(threading.local):
         if known is not None and known[0] is v:
             return known[1]
         there = place(v)
-        if isinstance(v, np.ndarray) and any(v is own for own in self.arrays.values()):
-            if there.unsafe_buffer_pointer() == v.ctypes.data:
-                self.there[id(v)] = v, there
+        mine = isinstance(v, np.ndarray) and any(v is own for own in self.arrays.values())
+        if mine and there.unsafe_buffer_pointer() == v.ctypes.data:
+            self.there[id(v)] = v, there
         return there
 
     def array(self, name, shape, dtype):

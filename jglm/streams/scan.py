@@ -7,6 +7,7 @@ import numpy as np
 
 from jglm.streams.columns import Block, Levels, Reader, joined
 from jglm.streams.sources import family_of
+from jglm.streams.store import Store
 from jglm.streams.threads import in_order
 
 SAMPLE = 300_000  # rows
@@ -56,25 +57,28 @@ def lowest(block, keys, size):
     return block.part(chosen), keys[chosen]
 
 
-def scan(stream, layout, keep=None, bar=None):
-    """(Reader, `Seen`) of all rows of all processes; `keep(index, blocks)` is given the blocks of every piece."""
+def scan(stream, layout, bar=None):
+    """(Reader, `Seen`) of all rows of all processes; with a cache what is decoded is kept there."""
     own = lambda name: str(stream.schema.field(name).type).startswith("dictionary")
     levels = {name: Levels(name, own(name)) for name in layout.factors}
     reader = Reader(stream.source, layout.numbers, layout.factors, levels, drops=layout.formula is not None)
-    size = sample_size(stream, layout)
+    if stream.cache is not None:
+        reader.store = Store(stream.cache, stream, layout.numbers, layout.factors, reader.drops)
+        _remember(reader)
+    store, size = reader.store, sample_size(stream, layout)
     total = stream.known_rows
     share = 1.0 if total is None else min(1.0, 1.2 * size / max(total, 1) + 1e-3)
 
     def look(index, going):
-        seen, store = Seen(), None if keep is None else keep(index)
+        seen, kept = Seen(), None if store is None or store.complete else store.writer(index)
         generator = np.random.default_rng([SEED, index])
         for block in reader.blocks(index, stream.rows, going):
             seen.add(_seen(block, layout, levels, generator, share), size)
-            if store is not None:
-                store.add(block)
+            if kept is not None:
+                kept.add(block)
         seen.dropped = reader.dropped[index]
-        if store is not None:
-            store.close()
+        if kept is not None:
+            kept.close()
         return seen
 
     whole = Seen()
@@ -82,7 +86,22 @@ def scan(stream, layout, keep=None, bar=None):
         whole.add(seen, size)
         if bar is not None:
             bar(index)
-    return reader, _together(stream, levels, whole, size)
+    if store is not None and not store.complete:
+        store.finish(levels, reader.dropped)
+    found = _together(stream, levels, whole, size)
+    if store is not None:
+        store.agree(levels)
+    return reader, found
+
+
+def _remember(reader):
+    """What the cache knows of an earlier first pass."""
+    store = reader.store
+    if store.complete:
+        reader.dropped = dict(store.dropped)
+        for name, values in store.levels.items():
+            known = reader.levels[name]
+            reader.levels[name].__dict__.update(vars(Levels(name, known.own_order, values)), orders=store.orders[name])
 
 
 def _seen(block, layout, levels, generator, share):

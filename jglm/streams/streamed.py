@@ -3,6 +3,8 @@
 It stands where a `Prepared` stands; what needs all rows in memory at once says that it cannot have them.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,13 +24,16 @@ class NotInMemory(ValueError, AttributeError):
 class Streamed:
     """A stream seen through a `Layout`, after the first pass.
 
-    Attributes: sample, a `Prepared` of random rows; `rows` read without missing values and `dropped`; and as a
-    `Prepared` has them names, levels, intercept, has_offset, designs (of the sample).
+    `sample` is a Block of random rows, and as an attribute a `Prepared`; `rows` were read without missing values,
+    `dropped` had some; names, levels, intercept, has_offset and designs (of the sample) are as a `Prepared` has them.
     """
 
     def __init__(self, stream, layout, reader, rows, dropped, sample):
         self.stream, self.layout, self.reader = stream, layout, reader
-        self.rows, self.dropped, self.sample = rows, dropped, sample
+        self.rows, self.dropped = rows, dropped
+        self.sample = layout.prepared(sample)
+        self._shape = layout.prepared(sample.part(slice(0, 1)), room=Room(True)).design  # of a block, but for its rows
+        sample = self.sample
         self.names, self.levels, self.intercept = layout.names, layout.response_levels, layout.intercept
         self.has_offset, self.designs = layout.has_offset, sample.designs
         # On a CPU XLA reads NumPy's memory, and is done with it before the next block is made.
@@ -82,11 +87,17 @@ class Streamed:
         """The sum over all blocks, of all processes, of a tree of arrays."""
         return self.stream.together.sum(self.fold(function, add, check))
 
-    def data_of(self, model, prepared, kept):
-        """The `Data` of a block where the solver runs, of the kept columns."""
+    def data_of(self, model, prepared, kept, folded=True):
+        """The `Data` of a block where the solver runs, of the kept columns; `folded`: as `Tabular` has it."""
         p = prepared
         design, size = p.design if kept.all() else p.design.columns(kept), p.size if model.family.free else None
+        design = design if folded else dataclasses.replace(design, folded=False)
         return self.room.placed(Data(design, p.y, p.weight, p.offset, size, p.designs))
+
+    def folded(self, tables, kept):
+        """X'WX of all rows from the sum of the `Tables` of all blocks."""
+        design = self._shape if kept.all() else self._shape.columns(kept)
+        return np.asarray(_fold(design, tables))
 
     def problem(self, model, prepared, kept, dtype="float64"):
         """A block (or the sample) seen through a model."""
@@ -95,18 +106,27 @@ class Streamed:
     def looker(self, model, kept, dtype="float64", first=None):
         """look(query, asks) -> Info of all rows; the first look checks the rows and hands `first` their `Sums`."""
         waiting = [first] if first is not None else []
+        folded = model.width() is not None or bool(model.family.free)
         passes = {asks: bind(evaluate, model, asks) for asks in (GRADIENT, HESSIAN, PRODUCT, VALUE)}
 
         def look(query, asks):
-            answer = lambda prepared: jax.tree.map(np.asarray, passes[asks](self.data_of(model, prepared, kept), query))
-            if not waiting:
-                return self.total(answer)
-            both = lambda prepared, lattice: (answer(prepared), sums_of(model, prepared, lattice))
-            info, sums = self.total(both, check=True)
-            waiting.pop()(sums)
-            return info
+            answer = lambda block: jax.tree.map(
+                np.asarray, passes[asks](self.data_of(model, block, kept, folded), query)
+            )
+            if waiting:
+                both = lambda prepared, lattice: (answer(prepared), sums_of(model, prepared, lattice))
+                info, sums = self.total(both, check=True)
+                waiting.pop()(sums)
+            else:
+                info = self.total(answer)
+            if asks != HESSIAN or folded:
+                return info
+            return dataclasses.replace(info, hess=self.folded(info.hess, kept))
 
         return look
+
+
+_fold = jax.jit(lambda design, tables: design.fold(tables))
 
 
 def add(a, b):

@@ -10,7 +10,7 @@ from jglm._record import record
 from jglm.designs import products
 
 
-@record(static=("width",))
+@record(static=("width", "folded"))
 class Tabular:
     """Numeric columns below one another beside factors coded by group (see `designs.Categorical`).
 
@@ -18,7 +18,7 @@ class Tabular:
         X: (q, n) the numeric columns, stored in any real type; positions (q,): which columns of the design they are.
         codes: (g, n) for every group of factors the combination of levels in each row.
         members: (g, c, m) the columns of the design that are 1 in a combination; `width` for none.
-        width: p, the number of columns of the design.
+        width: p, the number of columns of the design. folded: whether `gram` is a matrix or its `Tables`.
     """
 
     X: Any
@@ -26,6 +26,7 @@ class Tabular:
     codes: Any
     members: Any
     width: int
+    folded: bool = True
 
     is_matrix = False
     gram_is_cheap = False
@@ -64,31 +65,33 @@ class Tabular:
         return self._from_cells(w).at[self.positions].add(_dot(X * X, w))
 
     def gram(self, w):
-        p, X = self.width, self.X.astype(w.dtype)
-        whole = jnp.zeros((p, p), w.dtype)
-        if self.codes.shape[0]:
-            whole = self._tables(w)
-            weighted = X * w[None, :]
-            side = self._from_cells(weighted.T)
-            whole = whole.at[:, self.positions].add(side).at[self.positions, :].add(side.T)
-        return whole.at[self.positions[:, None], self.positions[None, :]].add(_dot(X * w[None, :], X.T))
+        """X'WX, or where `folded` is not asked for the `Tables` that make it: they add up over blocks and are folded
+        once."""
+        X, codes = self.X.astype(w.dtype), self.codes.astype(jnp.int32)
+        g, c = self.codes.shape[0], self.members.shape[1]
+        weighted = X * w[None, :]
+        cell = lambda i, v: jnp.zeros((c, *v.shape[1:]), w.dtype).at[codes[i]].add(v)
+        pairs = [jnp.zeros(c * c, w.dtype).at[codes[i] * c + codes[j]].add(w).reshape(c, c) for i, j in _pairs(g)]
+        single, side = [cell(i, w) for i in range(g)], [cell(i, weighted.T) for i in range(g)]
+        tables = Tables(_dot(weighted, X.T), single, side, pairs)
+        return self.fold(tables) if self.folded else tables
 
-    def _tables(self, w):
-        """The Gram of the coded columns: a table of weights for every pair of groups."""
-        g, c, _ = self.members.shape
-        p = self.width
-        pairs = np.array([(i, j) for i in range(g) for j in range(i, g)], np.int32)
-        cell = jnp.arange(c)[:, None]
-        ones = lambda i: jnp.zeros((c, p + 1), w.dtype).at[cell, self.members[i]].add(1.0)[:, :-1]
-
-        def add(t, total):
-            i, j = jnp.asarray(pairs)[t]
-            at = self.codes[i].astype(jnp.int32) * c + self.codes[j].astype(jnp.int32)
-            table = jnp.zeros(c * c, w.dtype).at[at].add(w).reshape(c, c)
-            own = ones(i).T @ table @ ones(j)
-            return total + jnp.where(i == j, own, own + own.T)
-
-        return lax.fori_loop(0, len(pairs), add, jnp.zeros((p, p), w.dtype))
+    def fold(self, tables):
+        """X'WX from its `Tables`."""
+        p, g, at = self.width, self.codes.shape[0], self.positions
+        whole = jnp.zeros((p, p), tables.numeric.dtype).at[at[:, None], at[None, :]].add(tables.numeric)
+        if not g:
+            return whole
+        c, cell = self.members.shape[1], jnp.arange(self.members.shape[1])[:, None]
+        ones = [jnp.zeros((c, p + 1), whole.dtype).at[cell, self.members[i]].add(1.0)[:, :-1] for i in range(g)]
+        for own, single, side in zip(ones, tables.single, tables.side, strict=True):
+            whole = whole + (own * single[:, None]).T @ own
+            both = own.T @ side
+            whole = whole.at[:, at].add(both).at[at, :].add(both.T)
+        for (i, j), table in zip(_pairs(g), tables.pairs, strict=True):
+            both = ones[i].T @ table @ ones[j]
+            whole = whole + both + both.T
+        return whole
 
     # ------------------------------------------------------------------ outside a trace
     @property
@@ -120,7 +123,7 @@ class Tabular:
         stay = kept[positions]
         X = self.X if stay.all() else np.ascontiguousarray(np.asarray(self.X)[stay])
         members = new[np.asarray(self.members)] if self.codes.shape[0] else self.members
-        return Tabular(X, new[positions[stay]], self.codes, members, int(kept.sum()))
+        return Tabular(X, new[positions[stay]], self.codes, members, int(kept.sum()), self.folded)
 
     def dense(self):
         """The matrix (n, p)."""
@@ -130,6 +133,21 @@ class Tabular:
             whole[rows, members[codes]] = 1.0
         whole[:, np.asarray(self.positions)] = np.asarray(self.X).T
         return np.ascontiguousarray(whole[:, :p])
+
+
+@record
+class Tables:
+    """Sums of which a Gram is made: that of the numeric columns (q, q); for each group the weights (c,) and weighted
+    numeric columns (c, q) by combination; and for each pair of groups the weights by both combinations (c, c)."""
+
+    numeric: Any
+    single: list
+    side: list
+    pairs: list
+
+
+def _pairs(count):
+    return [(i, j) for i in range(count) for j in range(i + 1, count)]
 
 
 def _dot(a, b):
