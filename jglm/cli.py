@@ -68,6 +68,8 @@ def _fit_parser(commands):
     fit.add_argument("--tol", type=float, default=1e-8, help="distance to the optimum in standard errors (1e-8)")
     fit.add_argument("--max-iter", type=int, metavar="N", help="passes over the data at most")
     fit.add_argument("--dtype", default="float64", choices=["float64", "float32"])
+    fit.add_argument("--processes", type=int, metavar="N", help="share the rows out over N processes of this machine; "
+                     "of Parquet each reads its own row groups")  # fmt: skip
     fit.add_argument("--out", metavar="MODEL", help="write the model file")
     fit.add_argument("--json", action="store_true", help="print the result as JSON")
     fit.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -76,6 +78,7 @@ def _fit_parser(commands):
 def main(argv=None):
     """Run the command line; returns the exit code."""
     arguments = parser().parse_args(argv)
+    arguments.given = argv
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: print(f"jglm: warning: {message}", file=sys.stderr)
@@ -92,22 +95,41 @@ def main(argv=None):
 
 
 def fit(arguments):
-    import jglm
-    from jglm import files
+    from jglm import launch
 
-    frame = files.read(arguments.data)
+    if arguments.processes is not None and not launch.is_child():
+        return launch.run(sys.argv[1:] if arguments.given is None else arguments.given, arguments.processes)
+    import jglm
+
+    frame, devices = _rows(arguments)
     penalty = None if arguments.ridge is None else jglm.penalties.ridge(arguments.ridge)
     found = jglm.glm(
         arguments.formula, frame, family=_family(arguments), link=arguments.link, weights=arguments.weights,
         offset=arguments.offset, exposure=arguments.exposure, trials=arguments.trials,
         weight_kind=arguments.weight_kind, precision=arguments.precision, dispersion=arguments.dispersion,
         penalty=penalty, tol=arguments.tol, max_iter=arguments.max_iter,
-        dtype=arguments.dtype, progress=False if arguments.quiet else None,
+        dtype=arguments.dtype, progress=False if arguments.quiet else None, devices=devices,
     )  # fmt: skip
+    if jglm.distributed.process() > 0:
+        return 0 if found.converged else 1
     if arguments.out:
         found.save(arguments.out)
     print(json.dumps(as_json(found)) if arguments.json else found.summary())
     return 0 if found.converged else 1
+
+
+def _rows(arguments):
+    """(the table, devices): of one of several processes its share of the rows, of Parquet as a stream."""
+    import jglm
+    from jglm import files
+
+    if arguments.processes is None:
+        return files.read(arguments.data), None
+    jglm.distributed.initialize()
+    if files.kind(arguments.data) in (".parquet", ".pq"):
+        return jglm.open_parquet(arguments.data), "all"
+    frame = files.read(arguments.data)
+    return frame.iloc[jglm.distributed.part(len(frame))], "all"
 
 
 def _family(arguments):

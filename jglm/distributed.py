@@ -5,14 +5,18 @@
 1
 """
 
+import functools
 import os
 import pickle
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 TIMEOUT = 300  # seconds
-_VARIABLES = ("JGLM_COORDINATOR", "JGLM_PROCESSES", "JGLM_PROCESS")  # set by `jglm fit --processes`
+LEAVING = 20  # that the first to end waits for the others
+VARIABLES = ("JGLM_COORDINATOR", "JGLM_PROCESSES", "JGLM_PROCESS")  # set by `jglm fit --processes`
 
 
 def initialize(coordinator=None, processes=None, process=None, *, timeout=TIMEOUT):
@@ -50,7 +54,9 @@ def _join(coordinator, processes, process, timeout):
     if coordinator is not None and process not in (None, 0):
         _reach(coordinator, timeout)
     try:
-        jax.distributed.initialize(coordinator, processes, process, initialization_timeout=timeout)
+        jax.distributed.initialize(
+            coordinator, processes, process, initialization_timeout=timeout, shutdown_timeout_seconds=LEAVING
+        )
     except RuntimeError as error:
         raise RuntimeError(f"the processes did not meet within {timeout} seconds: {str(error).splitlines()[0]}; look "
                            "whether all of them run and can reach the coordinator") from error  # fmt: skip
@@ -82,8 +88,8 @@ def _given(coordinator, processes, process):
         if processes is None or process is None:
             raise ValueError("with coordinator= give processes= (how many) and process= (which one this is)")
         return coordinator, int(processes), int(process)
-    if _VARIABLES[0] in os.environ:
-        return os.environ[_VARIABLES[0]], int(os.environ[_VARIABLES[1]]), int(os.environ[_VARIABLES[2]])
+    if VARIABLES[0] in os.environ:
+        return os.environ[VARIABLES[0]], int(os.environ[VARIABLES[1]]), int(os.environ[VARIABLES[2]])
     if "PMI_RANK" in os.environ and "PMI_SIZE" in os.environ and "SLURM_JOB_ID" not in os.environ:
         where = f"{os.environ.get('MASTER_ADDR', '127.0.0.1')}:{os.environ.get('MASTER_PORT', '29400')}"
         return where, int(os.environ["PMI_SIZE"]), int(os.environ["PMI_RANK"])
@@ -100,10 +106,23 @@ def process():
     return jax.process_index()
 
 
+class Stopped(ValueError):
+    """Another process stopped with an error."""
+
+
 def gather(value):
-    """[value of process 0, of process 1, …], the same in all of them: of small plain values."""
+    """[value of process 0, of process 1, …], the same in all of them: of small plain values. Raises Stopped where one
+    of them did not come so far."""
     if jax.process_count() == 1:
         return [value]
+    told = _exchange((None, value))
+    for i, (error, _) in enumerate(told):
+        if error is not None:
+            raise Stopped(f"process {i} stopped: {error}")
+    return [value for _, value in told]
+
+
+def _exchange(value):
     from jax.experimental import multihost_utils
 
     told = np.frombuffer(pickle.dumps(value), np.uint8)
@@ -116,18 +135,61 @@ def gather(value):
 
 def together(function):
     """function() in every process; where one of them raises, all do, so that none waits for another."""
-    found = error = None
     try:
         found = function()
-    except Exception as raised:
-        error = raised
-    told = gather(None if error is None else (type(error).__name__, str(error)))
-    if error is not None:
-        raise error
-    for i, other in enumerate(told):
-        if other is not None:
-            raise ValueError(f"process {i} stopped: {other[0]}: {other[1]}")
+    except Stopped:
+        raise
+    except Exception as error:
+        if jax.process_count() > 1:
+            _exchange((f"{type(error).__name__}: {error}", None))
+        raise
+    gather(None)
     return found
+
+
+class Together:
+    """All processes, for sums of what each made of its own rows: what a `Stream` asks of them."""
+
+    def __init__(self):
+        self.index, self.count = process(), processes()
+
+    def gather(self, value):
+        """The value of every process, in order."""
+        return gather(value)
+
+    def sum(self, tree):
+        """The sum over processes of a tree of arrays, as NumPy: one vector travels."""
+        gather(None)  # that all have come so far
+        leaves, shape = jax.tree.flatten(tree)
+        leaves = [np.asarray(v) for v in leaves]
+        flat = np.concatenate([np.ravel(v).astype(np.float64) for v in leaves])
+        with jax.enable_x64(True):
+            total, parts, at = _total(flat), [], 0
+        for v in leaves:
+            parts.append(total[at : at + v.size].reshape(v.shape).astype(v.dtype))
+            at += v.size
+        return jax.tree.unflatten(shape, parts)
+
+
+def _total(flat):
+    """The sum of one vector of every process."""
+    if jax.process_count() == 1:
+        return flat
+    mesh = _mesh()
+    rows = jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec("process")), flat[None])
+    return np.asarray(_sum_compiled(mesh)(rows))
+
+
+@functools.cache
+def _mesh():
+    """A device of each process."""
+    first = {d.process_index: d for d in reversed(jax.devices())}
+    return Mesh(np.array([first[i] for i in sorted(first)]), ("process",), axis_types=(AxisType.Auto,))
+
+
+@functools.cache
+def _sum_compiled(mesh):
+    return jax.jit(lambda rows: jnp.sum(rows, axis=0), out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def part(n):

@@ -1,0 +1,91 @@
+"""Fits whose rows are spread over devices or processes: run as a program by test_spread.py, once a process.
+
+    python -m tests.shares devices            8 devices that XLA makes of one CPU
+    python -m tests.shares HOST:PORT N I      process I of N; each takes its rows of the same data
+"""
+
+import json
+import os
+import sys
+
+import numpy as np
+
+N = 601
+
+
+def data():
+    """Columns, factor levels of which some shares of the rows have none, labels, weights (some 0) and offset."""
+    import pandas as pd
+
+    rng = np.random.default_rng(5)
+    rare = np.where(np.arange(N) < 40, "z", np.array(list("cab"))[rng.integers(0, 3, N)])
+    frame = pd.DataFrame(rng.normal(size=(N, 3)), columns=["x1", "x2", "x3"]).assign(
+        g=rare, year=rng.integers(2001, 2004, N), w=rng.uniform(0.5, 2.0, N), off=0.1 * rng.normal(size=N)
+    )
+    frame.loc[::50, "w"] = 0.0
+    frame["y"] = rng.poisson(np.exp(0.3 * frame.x1 - 0.2 * frame.x2 + frame.off + 0.5 * (frame.g == "z")))
+    frame["label"] = np.where(np.arange(N) > 560, "late", np.array(["no", "yes"])[rng.integers(0, 2, N)])
+    return frame
+
+
+def cases(part=slice(None), few=False, **given):
+    """{name: Fit}."""
+    import scipy.sparse
+
+    import jglm
+    from jglm.designs import Columns, Dense, Sparse
+    from jglm.penalties import lasso
+
+    whole = data()
+    X = whole[["x1", "x2", "x3"]].to_numpy()
+    sparse = scipy.sparse.random_array((N, 4), density=0.3, rng=np.random.default_rng(6), format="csr")
+    frame, X, sparse = whole.iloc[part], X[part], sparse[part]
+    beside = dict(weights=frame.w.to_numpy(), offset=frame.off.to_numpy(), tol=1e-10, progress=False, **given)
+    columns = dict(weights="w", offset="off", tol=1e-10, progress=False, **given)
+    gamma = np.random.default_rng(7).gamma(2.0, np.exp(0.3 * whole.x1))[part]
+    fits = {
+        "factors": jglm.glm("y ~ x1 + g + C(year)", frame, family="poisson", **columns),
+        "labels": jglm.fit(X, frame.label.to_numpy(), family="categorical", **beside),
+        "lasso": jglm.fit(X, frame.y, family="poisson", penalty=lasso(20.0), **beside),
+        "softmax lasso": jglm.fit(X, frame.label.to_numpy(), family="categorical", penalty=lasso(5.0), **beside),
+    }
+    if few:
+        return fits
+    return fits | {
+        "sparse": jglm.fit(sparse, gamma, family="gamma", **beside),
+        "columns": jglm.fit(Columns((Dense(X, "float64"), Sparse.of(sparse))), frame.y, family="poisson", **beside),
+        "free": jglm.fit(X, frame.y, family="negative_binomial", **beside),
+        "sketched": jglm.fit(X, frame.y, family="poisson", solver="sketched", **beside),
+    }
+
+
+def told(fit):
+    """What a test compares of a fit, as plain values; NaN is None."""
+    smooth = fit.model.penalty is None
+    listed = lambda v: [None if u != u else u for u in np.ravel(np.asarray(v, float)).tolist()]
+    names = ("deviance", "null_deviance", "llf", "pearson_chi2", "aic", "nobs", "df_resid", "scale")
+    return {
+        "names": fit.names, "levels": fit.levels and [str(v) for v in fit.levels], "params": listed(fit.params),
+        "bse": listed(fit.bse) if smooth else [], **{k: listed(getattr(fit, k)) for k in names},
+        "family_params": listed(list(fit.family_params.values())), "converged": [float(fit.converged)],
+        "family_params_se": listed(list(fit.family_params_se.values())),
+    }  # fmt: skip
+
+
+def main(arguments):
+    import jglm
+
+    if arguments[0] == "devices":
+        fits = cases(devices="all")
+    else:
+        where, count, index = arguments[0], int(arguments[1]), int(arguments[2])
+        jglm.distributed.initialize(where, count, index, timeout=60)
+        fits = cases(jglm.distributed.part(N), few=count > 2, devices="all")
+    print(json.dumps({name: told(fit) for name, fit in fits.items()}))
+
+
+if __name__ == "__main__":
+    os.environ["JGLM_COMPILATION_CACHE"] = "off"
+    if sys.argv[1] == "devices":
+        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+    main(sys.argv[1:])
