@@ -213,6 +213,7 @@ def fit_of(found, prepared, family, *, covariance="model", dispersion=None, **ke
         intercept=prepared.intercept, kept=found.kept, free=family.free, nuisance=found.nuisance,
         dispersion=dispersion or ("ml" if phi or found.phi else "pearson"), _llf=found.llf if known else None,
         _phi=float(phi.value(found.nuisance["phi"][0])) if phi else found.phi,
+        _unscaled=found.unscaled,
         deviance=found.deviance, pearson_chi2=found.chi2, nobs=prepared.nobs,
         status=found.status, n_iter=found.n_iter, history=found.history, solver=found.solver,
         covariance=covariance if penalty is None or penalties.is_smooth(penalty) else None,

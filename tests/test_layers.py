@@ -15,7 +15,7 @@ ORDER = (
     "penalty", "penalties", "designs.products", "designs.placement", "designs.dense", "designs.sparse",
     "designs.categorical", "designs.combined", "designs.lagged", "designs", "rows", "model", "solvers.base",
     "solvers.newton", "solvers.gradient", "solvers.lbfgs", "solvers.proximal", "solvers", "padding", "drivers",
-    "linalg", "stacked", "lanes", "lockstep", "batch", "shards", "irls", "inference", "profiling", "diagnostics", "checks", "response",
+    "linalg", "squares", "stacked", "lanes", "lockstep", "batch", "shards", "irls", "inference", "profiling", "diagnostics", "checks", "response",
     "matrix", "data", "frames", "grammar", "coding", "formula", "progress", "problem", "passes", "iterate", "looks",
     "constrained", "workingset", "pathwise", "sketch", "joint", "deferred", "leverage", "firth", "labels", "sandwich", "covaried", "smoothing", "estimate", "spread", "spreadfit", "agreement", "resolve",
     "cache", "io", "modelfile", "prediction", "residuals",
