@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jglm import distributed, families, links, penalties, solvers
     from jglm.api import fit, glm, load
+    from jglm.comparison import Comparison, compare
     from jglm.crossvalidation import CrossValidation, cross_validate
     from jglm.delta import Estimates
     from jglm.designs import Dense
@@ -35,15 +36,16 @@ if TYPE_CHECKING:
     from jglm.separating import find_separation
     from jglm.separation import Separation
     from jglm.solvers import Status
-    from jglm.testresults import HypothesisTest, HypothesisTests, adjust_pvalues
     from jglm.streams import Stream, open_arrow, open_csv, open_parquet
+    from jglm.testresults import HypothesisTest, HypothesisTests, adjust_pvalues
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "designs",
     "ScoreScan": "scan", "score_scan": "scan", "HAC": "sandwich",
-    "lr_test": "hypotheses", "HypothesisTest": "testresults", "HypothesisTests": "testresults",
+    "compare": "comparison", "Comparison": "comparison", "lr_test": "hypotheses", "HypothesisTest": "testresults",
+    "HypothesisTests": "testresults",
     "adjust_pvalues": "testresults",
     "Fit": "results", "Solution": "drivers", "Status": "solvers",
     "Profile": "profiles", "Estimates": "delta",
@@ -57,11 +59,51 @@ _PUBLIC = {
     "families": None, "links": None, "penalties": None, "solvers": None, "distributed": None,
 }  # fmt: skip
 __all__ = [
-    "Bootstrap", "CoefficientPath", "CrossValidation", "Data", "Dense", "Estimates", "Family", "Fit", "HAC",
-    "HypothesisTest", "HypothesisTests", "Link", "ManyFits", "Model", "Profile", "ScoreScan", "Separation", "Solution",
-    "Status", "Stream", "Unknowns", "adjust_pvalues", "bootstrap", "check_family", "cross_validate",
-    "distributed", "families", "find_separation", "fit", "fit_many", "glm", "influence", "links", "load", "lr_test", "open_arrow",
-    "open_csv", "open_parquet", "path", "penalties", "score_scan", "solve", "solvers",
+    "HAC",
+    "Bootstrap",
+    "CoefficientPath",
+    "Comparison",
+    "CrossValidation",
+    "Data",
+    "Dense",
+    "Estimates",
+    "Family",
+    "Fit",
+    "HypothesisTest",
+    "HypothesisTests",
+    "Link",
+    "ManyFits",
+    "Model",
+    "Profile",
+    "ScoreScan",
+    "Separation",
+    "Solution",
+    "Status",
+    "Stream",
+    "Unknowns",
+    "adjust_pvalues",
+    "bootstrap",
+    "check_family",
+    "compare",
+    "cross_validate",
+    "distributed",
+    "families",
+    "find_separation",
+    "fit",
+    "fit_many",
+    "glm",
+    "influence",
+    "links",
+    "load",
+    "lr_test",
+    "open_arrow",
+    "open_csv",
+    "open_parquet",
+    "path",
+    "penalties",
+    "score_scan",
+    "solve",
+    "solvers",
 ]  # fmt: skip
 
 

@@ -207,9 +207,11 @@ def _designs(pieces, rows):
 
 def _adjusted(pieces, codes, power, copies=None):
     """The covariance (P, P) whose group scores are c_g' = Z'(1 - Z C Z')^-power e, with Z'Z the information and Z'e the
-    score of the group: for power 1/2 unbiased where the model holds (CR2, Bell and McCaffrey 2002), for 1 the jackknife
-    (CR3). By eigenvalues of L'Z'ZL, C = LL', or of ZCZ', whichever is smaller; a direction that the group alone
-    determines adds nothing. `copies` (n,): each row is a group that is there so often.
+    score of the group: for power 1/2 unbiased where the model holds (CR2, Bell and McCaffrey 2002; of the roots that
+    are, the symmetric one of standardized residuals), for 1 the jackknife (CR3).
+
+    By eigenvalues of L'Z'ZL, C = LL', or of ZCZ', whichever is smaller; a direction that the group alone determines
+    adds nothing. `copies` (n,): each row is a group that is there so often.
     """
     order = np.argsort(codes, kind="stable")
     order = order[np.searchsorted(codes[order], 0) :]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jglm import hypotheses
+from jglm import byterm, goodness, hypotheses
 
 
 class Tested:
@@ -55,3 +55,61 @@ class Tested:
         chi2(1) = 0.3939, p = 0.530
         """
         return hypotheses.score(self, added, data, names)
+
+    def anova(self: Any, type="II", test=None, terms=None, adjust=None):
+        """The analysis of deviance: a test of each term of the model.
+
+        Args:
+            type: "I", each term added to those before it (R's `anova.glm`); "II", each term beside all that do not
+                contain it (car::Anova's default); "III", each term beside all others, whose meaning depends on the
+                coding of the factors.
+            test: "LR", differences of the deviance by the dispersion of this fit, chi-square; "F", the same by their
+                degrees of freedom, where the dispersion is estimated; "Rao", the score tests; "Wald", from this fit
+                alone, with its covariance (F where the dispersion is estimated). None is "Wald" with a robust
+                covariance or sampling weights, "LR" where the dispersion is fixed, else "F".
+            terms: {name: names of columns} for fits of arrays, where every column else is a term.
+            adjust: "holm", "BH", …: a column "p adjusted" besides.
+
+        Family parameters such as r of the negative binomial are held at their estimates where the mean is orthogonal to
+        them, as R does; where it is not, every model estimates its own. Returns a table of tests: `table()` is a data
+        frame. Raises ValueError with a penalty, for a fit that did not converge, and (but for "Wald") without the data.
+
+        >>> import jglm
+        >>> X, y = [[0, 1], [1, 0], [2, 1], [3, 0], [4, 2], [5, 1]], [1, 3, 2, 7, 9, 12]
+        >>> jglm.fit(X, y, family="poisson").anova()
+        Analysis of deviance, type II, LR
+            df  deviance     chi2       p
+        ---------------------------------
+        x1   1   15.0291  15.0291  <0.001
+        x2   1    0.2140   0.2140   0.644
+        """
+        return byterm.anova(self, type, test, terms, adjust)
+
+    def drop1(self: Any, test=None, terms=None, adjust=None):
+        """Each term that no other contains, dropped from the model: deviance and AIC without it, and its test.
+
+        test, terms, adjust: as in `anova`. AIC is taken at the dispersion of this fit, as R's `drop1` has it; R's F
+        takes deviance / df_resid for the dispersion, which is `dispersion="deviance"` at the fit.
+        """
+        return byterm.drop1(self, test, terms, adjust)
+
+    def hosmer_lemeshow(self: Any, groups=10):
+        """The test of Hosmer and Lemeshow (1980) of whether fitted probabilities are right: rows in groups by quantiles
+        of the fitted probability, counts observed and expected, chi-square with groups - 2 degrees of freedom. With k
+        classes groups are by 1 - the probability of the first, with (groups - 2) (k - 1) (Fagerland, Hosmer and Bofin
+        2008). Raises ValueError for families of other responses.
+        """
+        return goodness.hosmer_lemeshow(self, groups)
+
+    def dispersion_test(self: Any, method="pearson", alternative="greater"):
+        """The test of whether the dispersion of a family that fixes it at 1 is 1.
+
+        Args:
+            method: "pearson", Pearson's chi2 against chi-square with df_resid (for counts that are not too small);
+                "regression", the mean of ((y - mu)^2 - y) / mu against its own standard error for variances equal to
+                the mean (Cameron and Trivedi 1990; AER::dispersiontest), else of w (y - mu)^2 / V - 1.
+            alternative: "greater" (overdispersion), "less" or "two-sided".
+
+        Returns a test whose `estimate` is the dispersion.
+        """
+        return goodness.dispersion(self, method, alternative)

@@ -22,9 +22,9 @@ ORDER = (
     "deletion", "collinearity", "grouped", "waldslope", "penalized", "separation",
     "diagnosed", "predictive", "draws", "jackknife", "reweighted",
     "resampled", "delta", "profiles", "scenarios", "effects", "means", "intervals", "streams.sources", "streams.threads", "streams.columns", "streams.stream", "streams.store", "streams.states", "streams.factors",
-    "streams.tabular",     "streams.layout", "streams.scan", "streams.later", "streams.streamed", "streams.fitting", "streams.asked", "streams",
-    "summary", "testresults", "restrictions", "candidates", "nullmodel", "hypotheses", "tested", "overview", "results", "familycheck", "api", "separating", "scan",
-    "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation", "manyfits", "many", "files", "demo",
+    "streams.tabular",     "streams.layout", "streams.scan", "streams.checkpoint", "streams.later", "streams.streamed", "streams.ending", "streams.fitting", "streams.asked", "streams",
+    "summary", "testresults", "restrictions", "candidates", "nullmodel", "hypotheses", "byterm", "goodness", "tested", "comparison", "overview", "results", "familycheck", "api", "separating", "scan",
+    "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation", "manyfits", "many", "files", "launch", "demo",
     "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
