@@ -148,22 +148,29 @@ evaluate_compiled = jax.jit(evaluate, static_argnums=3)
 _step_compiled = jax.jit(lambda solver, model, state, info: solver.step(model, state, info))
 
 
-def solve_on_host(model, data, solver, start=None, report=None, look=None):
+def solve_on_host(model, data, solver, start=None, report=None, look=None, keep=None, before=None):
     """The same loop with a look at every pass: `report(i, value, grad_norm, decrement)` is called after each.
 
     `look(query, asks)` answers in place of `evaluate`, where given; with a
     start there need be no data then. Ctrl-C ends it with the best point so far and the status INTERRUPTED.
+    `keep(i, leaves of the state, history)` is called after every pass too; what it was last given is `before`, to go on.
     """
     look = look or (lambda query, asks: evaluate_compiled(model, data, query, asks))
     state = _init_compiled(model, solver, start) if data is None else _begin_compiled(model, data, solver, start)
     history = np.full((solver.max_iter, 2), np.nan)
     i, status = 0, Status.RUNNING
+    if before is not None:
+        i, leaves, seen = before
+        state = jax.tree.unflatten(jax.tree.structure(state), [jnp.asarray(v) for v in leaves])
+        history[: len(seen)], status = seen, Status(int(state.status))
     try:
         while status == Status.RUNNING and i < solver.max_iter:
             info = look(state.query, solver.asks)
             state = _step_compiled(solver, model, state, info)
             history[i] = float(state.value), float(jnp.max(jnp.abs(state.grad)))
             status, i = Status(int(state.status)), i + 1
+            if keep is not None:
+                keep(i, jax.tree.leaves(state), history[:i])
             if report is not None:
                 report(i, *history[i - 1], float(state.decrement))
     except KeyboardInterrupt:

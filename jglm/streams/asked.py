@@ -1,8 +1,10 @@
 """What a user asks of a stream: fit's and glm's arguments as a `Layout`, and the end of a fit."""
 
-from jglm import checks, distributed, resolve
+from jglm import checks, resolve
 from jglm.formula import Formula
+from jglm.progress import Passes
 from jglm.streams import fitting
+from jglm.streams.checkpoint import Checkpoint, told_of
 from jglm.streams.layout import NAMED, Layout
 
 
@@ -47,15 +49,35 @@ def layout_of(X, y, family, link, penalty, *, weight_kind="prior", intercept=Tru
     return Layout(y, family, link, parsed, None, named, weight_kind=weight_kind, intercept=False, precision=second)
 
 
+def checkpoint_of(checkpoint, resume):
+    """A `Checkpoint` of a folder or one of them, None without."""
+    if checkpoint is None:
+        if resume:
+            raise ValueError("resume=True goes on from the folder that checkpoint= names; give that too")
+        return None
+    if isinstance(checkpoint, Checkpoint):
+        checkpoint.resume = checkpoint.resume or bool(resume)
+        return checkpoint
+    return Checkpoint(checkpoint, resume=resume)
+
+
 def fit(X, y, family, link, penalty, given, options):
     """(`Estimate`, `Streamed` data, family, what a Fit keeps besides, what is known of it already)."""
-    if options.pop("devices") is not None and distributed.processes() > 1:
-        each = distributed.Together()
-        share = lambda v: v.share(each.index, each.count, each) if is_stream(v) else v
-        X, y = share(X), share(y)
+    options.pop("devices")
     layout = layout_of(X, y, family, link, penalty, **given)
-    data = fitting.first_pass(y if layout.formula else X, layout)
-    found, known = fitting.fit(data, penalty, options)
+    stream = y if layout.formula else X
+    checkpoint = checkpoint_of(options.pop("checkpoint", None), options.pop("resume", False))
+    if checkpoint is not None:
+        checkpoint.tell(told_of(stream, layout, penalty, options))
+    progress, counts = options["progress"], [stream.source.pieces[i].rows for i in stream.mine]
+    rows = None if None in counts else sum(counts)
+    bar = None if progress is False else Passes(rows, options["tol"], 0.0 if progress else 1.0)
+    try:
+        data = fitting.first_pass(stream, layout, checkpoint, bar)
+        found, known = fitting.fit(data, penalty, options)
+    finally:
+        if bar is not None:
+            bar.close()
     kept = dict(weight_kind=layout.weight_kind)
     if layout.formula is not None:
         kept |= dict(formula=layout.formula, columns=layout.given, n_dropped=data.dropped, precision=layout.precision)

@@ -5,6 +5,7 @@ all rows at the start, is the metric of L-BFGS. So few passes are needed, and th
 ends.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,11 @@ from jglm.drivers import solve_on_host
 from jglm.iterate import Found, by_irls, constant_start, mean_curvature
 from jglm.model import HESSIAN, Model, Query, Unknowns
 from jglm.problem import Problem, flatten_host
-from jglm.progress import Progress
 from jglm.solvers import LBFGS, Newton, ProximalNewton, Status
-from jglm.solvers.lbfgs import diagonal_metric
+from jglm.solvers.lbfgs import Metric, diagonal_metric
 from jglm.streams import ending
-from jglm.streams.scan import scan
+from jglm.streams.checkpoint import Nothing, of_scan, packed, scan_from, unpacked
+from jglm.streams.scan import reader_of, scan
 from jglm.streams.streamed import Streamed
 
 RARE = 100  # rows of a level in the sample, below which its Hessian is not trusted
@@ -43,18 +44,30 @@ class Task:
 
     def look(self, model=None):
         """query, asks -> Info of all rows."""
-        return self.data.looker(model or self.model, self.kept, self.options["dtype"], self._take)
+        return self.data.looker(model or self.model, self.kept, lambda: self.sums is None, self._take)
 
     def _take(self, sums):
         self.sums = sums
 
 
-def first_pass(stream, layout):
+def first_pass(stream, layout, checkpoint=None, bar=None):
     """`Streamed` data: the levels, the sample and the counts are those of all rows."""
-    reader, seen = scan(stream, layout)
-    ordered = {name: np.array(known.in_order(seen.counts[name]), int) for name, known in reader.levels.items()}
+    checkpoint = checkpoint or Nothing()
+    known = checkpoint.read("first") if checkpoint else None
+    if known is not None:
+        reader = reader_of(stream, layout)
+        seen = scan_from(*known, reader=reader)
+        if reader.store is not None:
+            reader.store.agree(reader.levels)
+    else:
+        reader, seen = scan(stream, layout, bar)
+        if checkpoint:
+            checkpoint.write("first", *of_scan(reader, seen))
+    ordered = {name: np.array(levels.in_order(seen.counts[name]), int) for name, levels in reader.levels.items()}
     layout.settle(reader.levels, ordered, seen.distinct, seen.sample)
-    return Streamed(stream, layout, reader, seen.rows, seen.dropped, seen.sample)
+    data = Streamed(stream, layout, reader, seen.rows, seen.dropped, seen.sample)
+    data.checkpoint, data.bar = checkpoint, bar
+    return data
 
 
 def fit(data, penalty, options):
@@ -64,7 +77,10 @@ def fit(data, penalty, options):
     if found.status == Status.INVALID_START:
         family, link = task.model.family, task.model.link
         raise ValueError(f"family {family.name!r} with link {link.name!r}: {found.status.message}")
-    return ending.statistics(task, found)
+    data.label = "statistics"
+    made = ending.statistics(task, found)
+    data.checkpoint, data.label, data.bar = Nothing(), "", None  # what is asked for later is not part of the fit
+    return made
 
 
 def prepare(data, penalty, options):
@@ -74,7 +90,8 @@ def prepare(data, penalty, options):
     if link.width(family) is not None and layout.family.dim == -1:
         raise ValueError(f"family {family.name!r} needs its number of classes")
     if penalty is None:
-        kept = independent(data)
+        data.label = "rank"
+        kept = np.asarray(data.checkpoint.step("rank", lambda: independent(data)), bool)
         if not kept.any():
             raise ValueError("every column of X is zero in the rows of positive weight; there is nothing to estimate")
         return Task(data, Model(family, link, None), kept, options)
@@ -137,7 +154,7 @@ def solve(task):
         return run(task, ProximalNewton(options["tol"], options["max_iter"] or 100), start)
     if not isinstance(options["solver"], str):
         return run(task, options["solver"], start_of(task)[0])
-    start, metric = start_of(task)
+    start, metric = begin(task)
     if options["start"] is not None:
         start = options["start"][task.kept]
     if options["solver"] in ("newton", "irls") or metric is None:
@@ -157,18 +174,55 @@ def _most(task):
 
 def run(task, solver, start, model=None):
     """A solver over the stream, watched: `Found`."""
-    model, progress = model or task.model, task.options["progress"]
+    model = model or task.model
     start = start if isinstance(start, Unknowns) else Unknowns(jnp.asarray(start, jnp.float64), {})
-    bar = None if progress is False else Progress(solver.max_iter, 0.0 if progress else 1.0)
-    try:
-        solution = solve_on_host(model, None, solver, start, bar, task.look(model))
-    finally:
-        if bar is not None:
-            bar.close()
+    bar = task.data.bar
+    name, checkpoint = type(solver).__name__.lower(), task.data.checkpoint
+    look, before = task.look(model), _before(task, name)
+
+    counted = itertools.count(0 if before is None else before[0])
+
+    def named(query, asks):
+        task.data.label = f"{name} {next(counted)}"
+        return look(query, asks)
+
+    keep = (lambda i, leaves, history: _keep(task, name, i, leaves, history)) if checkpoint else None
+    solution = solve_on_host(model, None, solver, start, bar, named, keep, before)
     solution = jax.tree.map(np.asarray, solution)
-    seen = np.asarray(solution.history)[: int(solution.n_iter)]
-    name, status = type(solver).__name__.lower(), Status(int(solution.status))
+    seen, status = np.asarray(solution.history)[: int(solution.n_iter)], Status(int(solution.status))
+    if status == Status.INTERRUPTED and checkpoint:
+        raise KeyboardInterrupt(f"interrupted; resume=True goes on from the checkpoint in {checkpoint.folder}")
     return Found(flatten_host(solution.coef), np.asarray(solution.late), status, seen, name, solution.nuisance)
+
+
+def _before(task, name):
+    """What a solver was at when the fit was interrupted: (passes, leaves of its state, history), or None."""
+    known = task.data.checkpoint.read(name) if task.data.checkpoint else None
+    if known is None:
+        return None
+    told: Any = unpacked(*known)
+    task.sums = told["sums"]
+    return int(told["i"]), told["leaves"], told["history"]
+
+
+def _keep(task, name, i, leaves, history):
+    """Remember where a solver is, after every so many passes."""
+    if i % task.data.checkpoint.passes == 0:
+        state = dict(i=i, leaves=[np.asarray(v) for v in leaves], history=history, sums=task.sums)
+        task.data.checkpoint.write(name, *packed(state))
+
+
+def begin(task):
+    """As `start_of`, remembered."""
+
+    def compute():
+        start, metric = start_of(task)
+        return dict(start=start, metric=None if metric is None else [metric.factor, metric.scale], sums=task.sums)
+
+    task.data.label = "start"
+    told: Any = task.data.checkpoint.step("start", compute)
+    task.sums = task.sums or told["sums"]
+    return np.asarray(told["start"]), None if told["metric"] is None else Metric(*told["metric"])
 
 
 def start_of(task):

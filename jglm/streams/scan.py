@@ -57,15 +57,21 @@ def lowest(block, keys, size):
     return block.part(chosen), keys[chosen]
 
 
-def scan(stream, layout, bar=None):
-    """(Reader, `Seen`) of all rows of all processes; with a cache what is decoded is kept there."""
+def reader_of(stream, layout):
+    """A `Reader` of the columns that a layout takes, from the cache where that has them."""
     own = lambda name: str(stream.schema.field(name).type).startswith("dictionary")
     levels = {name: Levels(name, own(name)) for name in layout.factors}
     reader = Reader(stream.source, layout.numbers, layout.factors, levels, drops=layout.formula is not None)
     if stream.cache is not None:
         reader.store = Store(stream.cache, stream, layout.numbers, layout.factors, reader.drops)
         _remember(reader)
-    store, size = reader.store, sample_size(stream, layout)
+    return reader
+
+
+def scan(stream, layout, bar=None):
+    """(Reader, `Seen`) of all rows of all processes; with a cache what is decoded is kept there."""
+    reader = reader_of(stream, layout)
+    levels, store, size = reader.levels, reader.store, sample_size(stream, layout)
     total = stream.known_rows
     share = 1.0 if total is None else min(1.0, 1.2 * size / max(total, 1) + 1e-3)
 
@@ -81,11 +87,13 @@ def scan(stream, layout, bar=None):
             kept.close()
         return seen
 
+    if bar is not None:
+        bar.begin("first pass")
     whole = Seen()
-    for index, seen in zip(stream.mine, in_order(look, stream.mine), strict=True):
+    for _, seen in zip(stream.mine, in_order(look, stream.mine), strict=True):
         whole.add(seen, size)
         if bar is not None:
-            bar(index)
+            bar.advance(seen.rows + seen.dropped)
     if store is not None and not store.complete:
         store.finish(levels, reader.dropped)
     found = _together(stream, levels, whole, size)

@@ -4,6 +4,7 @@ It stands where a `Prepared` stands; what needs all rows in memory at once says 
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jglm.model import GRADIENT, HESSIAN, PRODUCT, VALUE, Data, evaluate
 from jglm.padding import bind
 from jglm.problem import Problem
 from jglm.streams import later
+from jglm.streams.checkpoint import Nothing
 from jglm.streams.layout import Room
 from jglm.streams.threads import in_order
 
@@ -40,7 +42,9 @@ class Streamed:
         self.room = Room(True)
         self.nobs: float | None = None
         self.facts: dict = {}  # sums that later computations begin with
-        self.watch = None
+        self.bar: Any = None  # a `Passes` that tells how far a pass is
+        self.checkpoint: Any = Nothing()
+        self.label = ""  # of the pass, for its checkpoint
 
     def __getattr__(self, name):
         if name.startswith("_"):
@@ -75,12 +79,26 @@ class Streamed:
                     found = part if found is None else combine(found, part)
             return found
 
-        whole = None
-        for index, part in zip(self.stream.mine, in_order(look, self.stream.mine), strict=True):
-            if part is not None:
-                whole = part if whole is None else combine(whole, part)
-            if self.watch is not None:
-                self.watch(index)
+        whole, mine, done = None, self.stream.mine, 0
+        if self.bar is not None:
+            self.bar.begin(self.label)
+        begun = self.checkpoint.begun(self.label)
+        if begun is not None:  # the sums of the first pieces, their leaves alone
+            done, before = begun
+        try:
+            for part in in_order(look, mine[done:]):
+                if begun is not None and part is not None:
+                    whole, begun = jax.tree.unflatten(jax.tree.structure(part), before), None
+                if part is not None:
+                    whole = part if whole is None else combine(whole, part)
+                done += 1
+                self.checkpoint.keep_partial(self.label, done, None if done == len(mine) else jax.tree.leaves(whole))
+                if self.bar is not None:
+                    self.bar.advance(self.stream.source.pieces[mine[done - 1]].rows or 0)
+        except KeyboardInterrupt:
+            if whole is not None and done < len(mine):
+                self.checkpoint.keep_partial(self.label, done, jax.tree.leaves(whole), now=True)
+            raise
         return whole
 
     def total(self, function, check=False):
@@ -103,9 +121,9 @@ class Streamed:
         """A block (or the sample) seen through a model."""
         return Problem(model, prepared, kept, dtype)
 
-    def looker(self, model, kept, dtype="float64", first=None):
-        """look(query, asks) -> Info of all rows; the first look checks the rows and hands `first` their `Sums`."""
-        waiting = [first] if first is not None else []
+    def looker(self, model, kept, unchecked=lambda: False, take=lambda sums: None):
+        """look(query, asks) -> Info of all rows; one that finds them `unchecked()` checks them, and `take` gets their
+        `sums_of`."""
         folded = model.width() is not None or bool(model.family.free)
         passes = {asks: bind(evaluate, model, asks) for asks in (GRADIENT, HESSIAN, PRODUCT, VALUE)}
 
@@ -113,10 +131,10 @@ class Streamed:
             answer = lambda block: jax.tree.map(
                 np.asarray, passes[asks](self.data_of(model, block, kept, folded), query)
             )
-            if waiting:
+            if unchecked():
                 both = lambda prepared, lattice: (answer(prepared), sums_of(model, prepared, lattice))
                 info, sums = self.total(both, check=True)
-                waiting.pop()(sums)
+                take(sums)
             else:
                 info = self.total(answer)
             if asks != HESSIAN or folded:
