@@ -10,6 +10,7 @@ from jglm import (
     cache,
     checks,
     deferred,
+    distributed,
     frames,
     io,
     labels,
@@ -33,13 +34,15 @@ DTYPES = ("float64", "float32")
 
 def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
         penalty=None, intercept=True, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None, names=None,
-        covariance="model", groups=None, precision=None, dispersion=None, progress=None, devices=None):  # fmt: skip
+        covariance="model", groups=None, precision=None, dispersion=None, progress=None, devices=None,
+        checkpoint=None, resume=False):  # fmt: skip
     """Fit a generalized linear model to arrays by maximum likelihood.
 
     Minimizes sum_i w_i (a(eta_i) - T(y_i)·eta_i) + penalty(coef) with lin = X coef + offset.
 
     Args:
-        X: (n, p) numbers: NumPy, JAX, pandas, Polars or Arrow.
+        X: (n, p) numbers: NumPy, JAX, pandas, Polars or Arrow; or a stream (`jglm.open_parquet`), of which y, weights,
+            offset, exposure and trials are names of columns and X all others.
         y: (n,) or (n, k), as the family takes it: Bernoulli 0/1, bool, -1/1 or two labels (the second in order is the
             event); binomial successes with `trials`, a proportion with `weights`, or (n, 2) successes and failures;
             categorical labels (the first in order is the reference), one-hot or soft labels (n, k).
@@ -72,6 +75,7 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
         progress: True, False, or None: a bar once the fit takes longer than a second.
         devices: share the rows out over devices: "all" or a list of JAX devices. After `jglm.distributed.initialize`
             "all" are those of all processes: each gives its own rows, and all get the same fit, without its data.
+        checkpoint: of a stream, a folder that keeps after every pass what is known; resume: go on from there.
 
     Returns a `Fit`. Raises ValueError or TypeError for input that cannot be; warns of separation, of a fit that did
     not converge, and of a constant column besides the intercept.
@@ -84,7 +88,7 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
                  intercept=intercept, names=names, precision=precision, formula=False)  # fmt: skip
     options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress,
-                   devices=devices)  # fmt: skip
+                   devices=devices, checkpoint=checkpoint, resume=resume)  # fmt: skip
     return _fit(X, y, family, link, penalty, (covariance, groups), dispersion, given, options)
 
 
@@ -92,6 +96,8 @@ def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
     penalty = resolve.penalty(penalty)
     if asked.is_stream(y if given["formula"] else X):
         return _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, options)
+    if options.pop("checkpoint") is not None or options.pop("resume"):
+        raise ValueError("checkpoint= and resume= are for streams (jglm.open_parquet); data in memory are fitted anew")
     (covariance, hac), rows = _covariance_of(*covariance, given["weight_kind"], y if given["formula"] else None)
     checks.choice("dtype", options["dtype"], DTYPES)
     checks.choice("dispersion", dispersion, (None, *DISPERSIONS))
@@ -117,6 +123,12 @@ def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
 def _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, options):
     """The same for a stream, whose rows stay on disk."""
     covariance = asked.check(covariance, dispersion, DISPERSIONS, options)
+    if options["devices"] is not None and distributed.processes() > 1:
+        share = lambda v: v.share(distributed.process(), distributed.processes(), distributed.Together())
+        X, y = (X, share(y)) if given["formula"] else (share(X), y)
+        options["devices"] = None
+        fit = lambda: _fit_stream(X, y, family, link, penalty, (covariance, None), dispersion, given, options).detach()
+        return distributed.together(fit)  # without its data, of which this process has a share
     cache.enable()
     with jax.enable_x64(True):
         found, data, family, kept, known = asked.fit(X, y, family, link, penalty, given, options)
@@ -225,15 +237,16 @@ def fit_of(found, prepared, family, *, covariance="model", dispersion=None, **ke
 def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
         penalty=None, intercept=None, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None,
         covariance="model", groups=None, precision=None, dispersion=None, progress=None, functions=None,
-        devices=None):  # fmt: skip
+        devices=None, checkpoint=None, resume=False):  # fmt: skip
     """Fit a formula to a data frame: `jglm.glm("visits ~ age + C(plan)", data, family="poisson")`.
 
     Args:
         formula: as formulaic reads it: columns, interactions `a:b` and `a*b`, C() for factors, I() and arithmetic,
             NumPy's elementwise functions, splines bs() and cr(), poly(), center(), scale(), offset(). It is checked
             before anything runs; `functions` adds your own by name. "- 1" leaves the intercept out.
-        data: pandas, Polars, Arrow or a dict of columns. Rows with a missing value in a column of the model are
-            dropped and counted (`fit.n_dropped`), as in R; text and categorical columns become factors.
+        data: pandas, Polars, Arrow, a dict of columns, or a stream (`jglm.open_parquet`). Rows with a missing value in
+            a column of the model are dropped and counted (`fit.n_dropped`), as in R; text and categorical columns
+            become factors.
         weights, offset, exposure, trials, groups: arrays of the frame's length, or names of its columns (a pair for two
             groupings); `jglm.HAC(time=…)` too.
         precision: a design of the frame's length, or a formula such as "~ z1 + z2".
@@ -245,7 +258,7 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
                  precision=precision, functions=functions, formula=True)  # fmt: skip
     options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress,
-                   devices=devices)  # fmt: skip
+                   devices=devices, checkpoint=checkpoint, resume=resume)  # fmt: skip
     return _fit(formula, data, family, link, penalty, (covariance, groups), dispersion, given, options)
 
 
