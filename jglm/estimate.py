@@ -38,7 +38,7 @@ class Estimate:
     at_edge: bool
     nuisance: dict
     phi: float | None = None
-    unscaled: np.ndarray | None = None  # (X'WX)^-1 where it is known better than from the factors of a matrix of doubles
+    unscaled: np.ndarray | None = None  # (X'WX)^-1 where it is known better than from factors in doubles
 
 
 def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, start, progress):
@@ -75,16 +75,14 @@ def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, s
 
 
 def refined(problem, found):
-    """The estimate in twice the precision, where it is one of least squares (a loss (lin - y)^2 / 2) that is small, or of
-    moderate size with columns that are nearly dependent; else as it was."""
-    prepared, (n, p) = problem.prepared, problem.design.shape
+    """The estimate in twice the precision, where it is one of least squares (a loss (lin - y)^2 / 2) that is small, or
+    of moderate size with columns that are nearly dependent; else as it was."""
+    prepared = problem.prepared
     if problem.model.penalty is not None or problem.width > 1 or problem.dtype != "float64" or prepared.y.ndim > 1:
         return found
-    if not found.status.converged or n * p**2 > squares.AT_MOST or p > squares.WIDEST or found.separated:
+    if not found.status.converged or found.separated or not problem.small:
         return found
-    if not _is_square(problem, found):
-        return found
-    if n * p**2 > squares.ALWAYS and linalg.well_conditioned(linalg.triangle(problem.X), 1e-3):
+    if not squares.is_worth_it(problem.X) or not _is_square(problem, found):
         return found
     solved = squares.solve(problem.X, prepared.y, prepared.offset, prepared.weight)
     if solved is None:

@@ -5,11 +5,28 @@ Normal equations then lose the square of the condition number from 32 digits, no
 coefficient where an orthogonal factor in doubles leaves 8.
 """
 
+import math
+
 import numpy as np
 
+from jglm import linalg
+
+FEW = 6000  # numbers that are added one by one
 SPLIT = 134217729.0  # 2^27 + 1
-ALWAYS, AT_MOST = 1e4, 3e6  # rows times columns squared: below, always; up to there, where columns are nearly dependent
+ALWAYS = 1e3  # rows times columns squared, up to which it costs next to nothing
+AT_MOST = ((0.03, 1e5), (1e-3, 3e6))  # (the part of a column that is new, the same size) of what else is worth it
 WIDEST = 64  # columns
+
+
+def is_worth_it(X):
+    """Whether a design (n, p) is so small, or its columns are so nearly dependent, that digits are to be had cheaply."""
+    n, p = X.shape
+    if n * p**2 <= ALWAYS:
+        return True
+    if n * p**2 > AT_MOST[-1][1] or p > WIDEST:
+        return False
+    R = linalg.triangle(X)
+    return any(n * p**2 <= most and not linalg.well_conditioned(R, pivot) for pivot, most in AT_MOST)
 
 
 # --------------------------------------------------------------------------- pairs
@@ -71,7 +88,9 @@ def at(a, index):
 
 
 def total(a):
-    """The sum over the first axis, by halves."""
+    """The sum over the first axis: of few numbers without an error, else by halves."""
+    if a[0].size <= FEW:
+        return _exact_total(np.concatenate(a))
     while len(a[0]) > 1:
         n = len(a[0])
         half = n // 2
@@ -82,8 +101,18 @@ def total(a):
     return a[0][0], a[1][0]
 
 
+def _exact_total(v):
+    """The sum over the first axis of doubles, as a pair."""
+    columns = v.reshape(len(v), -1).T.tolist()
+    high = [math.fsum(column) for column in columns]
+    low = [math.fsum([*column, -h]) for column, h in zip(columns, high, strict=True)]
+    return np.reshape(high, v.shape[1:]), np.reshape(low, v.shape[1:])
+
+
 def matmul(A, B):
     """A B of pairs of matrices."""
+    if A[0].size * B[0].shape[1] <= FEW:
+        return total(times(tuple(v.T[:, :, None] for v in A), tuple(v[:, None, :] for v in B)))
     out = exact(np.zeros((A[0].shape[0], B[0].shape[1])))
     for k in range(A[0].shape[1]):
         out = add(out, times(at(A, (slice(None), [k])), at(B, [k])))
@@ -99,13 +128,16 @@ def solve(X, y, offset, weight):
     unit = 2.0 ** np.round(np.log2(np.maximum(np.max(np.abs(X), axis=0), 1e-300)))  # powers of two: no rounding
     X = X / unit
     t = add(exact(y[on]), negative(exact(offset[on])))
-    p = X.shape[1]
-    G = exact(np.zeros((p, p)))
+    n, p = X.shape
     weighted = times((w[0][:, None], w[1][:, None]), exact(X))
-    for j in range(p):
-        row = total(times(at(weighted, (slice(None), [j])), exact(X[:, j:])))
-        for g, r in zip(G, row, strict=True):
-            g[j, j:] = g[j:, j] = r
+    if n * p**2 <= FEW:
+        G = total(times(tuple(v[:, :, None] for v in weighted), exact(X[:, None, :])))
+    else:
+        G = exact(np.zeros((p, p)))
+        for j in range(p):
+            row = total(times(at(weighted, (slice(None), [j])), exact(X[:, j:])))
+            for g, r in zip(G, row, strict=True):
+                g[j, j:] = g[j:, j] = r
     Z = _inverse(G)
     if Z is None:
         return None
@@ -129,12 +161,13 @@ def _residuals(X, t, b):
 
 
 def _inverse(G):
-    """G^-1 by a Cholesky factor and two steps of Newton's iteration; None where a pivot is not positive."""
-    p = len(G[0])
+    """G^-1 by a Cholesky factor, and two steps of Newton's iteration where its pivots are small; None where one is 0."""
+    p, least = len(G[0]), 1.0
     L, rest = exact(np.zeros((p, p))), (G[0].copy(), G[1].copy())
     for j in range(p):
         if not rest[0][j, j] > 1e-28 * G[0][j, j]:
             return None
+        least = min(least, rest[0][j, j] / G[0][j, j])
         column = over(at(rest, (slice(j, None), j)), root(at(rest, (j, j))))
         for v, c in zip(L, column, strict=True):
             v[j:, j] = c
@@ -151,6 +184,6 @@ def _inverse(G):
         for v, r in zip(M, row, strict=True):
             v[i] = r[0]
     Z = matmul((M[0].T, M[1].T), M)
-    for _ in range(2):
+    for _ in range(2 if least < 1e-12 else 0):
         Z = matmul(Z, add(exact(2 * np.eye(p)), negative(matmul(G, Z))))
     return Z
