@@ -52,7 +52,7 @@ def solve_exactly(X, y):
     n, p = len(X), len(X[0])
     A = [[sum(r[i] * r[j] for r in X) for j in range(p)] for i in range(p)]
     b = [sum(r[i] * t for r, t in zip(X, y, strict=True)) for i in range(p)]
-    rows = [A[i] + [b[i]] + [Fraction(int(i == j)) for j in range(p)] for i in range(p)]
+    rows: list = [A[i] + [b[i]] + [Fraction(int(i == j)) for j in range(p)] for i in range(p)]
     for i in range(p):
         k = next(k for k in range(i, p) if rows[k][i])
         rows[i], rows[k] = rows[k], rows[i]
@@ -150,8 +150,8 @@ to doubles counts too, which alone costs Filip about 7 digits whatever the syste
 
 {table(found, "certified")}
 
-Where jglm has a digit less here than another (Filip's residual deviation, Wampler2's coefficients), the exact answer for
-the doubles is itself that far from the certified one, and the other's own errors happened to point back.
+Where jglm has a digit less here than another (Filip's residual deviation, Wampler2's coefficients), the exact answer
+for the doubles is itself that far from the certified one, and the other's own errors happened to point back.
 
 jglm solves least squares (gaussian family, identity link, no penalty) in twice the precision of a double where
 n p^2 <= 1,000, or the columns are nearly dependent (n p^2 <= 100,000 or, where normal equations would fail, 3,000,000):

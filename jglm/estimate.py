@@ -80,9 +80,9 @@ def refined(problem, found):
     prepared = problem.prepared
     if problem.model.penalty is not None or problem.width > 1 or problem.dtype != "float64" or prepared.y.ndim > 1:
         return found
-    if not found.status.converged or found.separated or not problem.small:
+    if not found.status.converged or found.separated or not squares.is_small(*problem.design.shape):
         return found
-    if not squares.is_worth_it(problem.X) or not _is_square(problem, found):
+    if not _is_square(problem, found) or not squares.is_worth_it(problem.X):
         return found
     solved = squares.solve(problem.X, prepared.y, prepared.offset, prepared.weight)
     if solved is None:

@@ -18,13 +18,16 @@ AT_MOST = ((0.03, 1e5), (1e-3, 3e6))  # (the part of a column that is new, the s
 WIDEST = 64  # columns
 
 
+def is_small(n, p):
+    """Whether a design of this shape may be worth it at all."""
+    return n * p**2 <= AT_MOST[-1][1] and p <= WIDEST
+
+
 def is_worth_it(X):
-    """Whether a design (n, p) is so small, or its columns are so nearly dependent, that digits are to be had cheaply."""
+    """Whether a design (n, p) is so small, or its columns so nearly dependent, that digits are to be had cheaply."""
     n, p = X.shape
     if n * p**2 <= ALWAYS:
         return True
-    if n * p**2 > AT_MOST[-1][1] or p > WIDEST:
-        return False
     R = linalg.triangle(X)
     return any(n * p**2 <= most and not linalg.well_conditioned(R, pivot) for pivot, most in AT_MOST)
 
@@ -161,7 +164,7 @@ def _residuals(X, t, b):
 
 
 def _inverse(G):
-    """G^-1 by a Cholesky factor, and two steps of Newton's iteration where its pivots are small; None where one is 0."""
+    """G^-1 by a Cholesky factor, and two steps of Newton's iteration where its pivots are small; None where 0."""
     p, least = len(G[0]), 1.0
     L, rest = exact(np.zeros((p, p))), (G[0].copy(), G[1].copy())
     for j in range(p):
