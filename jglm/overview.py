@@ -113,6 +113,8 @@ def _hauck_donner(fit):
     """Names of the coefficients with the Hauck-Donner effect, where the fit has its data and they are few."""
     if fit._prepared is None or not _known(fit) or not fit.converged or fit.separated or not fit._smooth:
         return []
+    if hasattr(fit._prepared, "deferred"):  # a stream
+        return []
     if len(fit._prepared.y) * fit.params.size > 1e6 or fit.family.name == "gaussian":
         return []
     found = np.atleast_2d(fit.hauck_donner().T).any(axis=0)

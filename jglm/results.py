@@ -26,6 +26,7 @@ from jglm.intervals import Intervals
 from jglm.model import Model
 from jglm.resampled import Resampled
 from jglm.solvers import Status
+from jglm.streams import predicting
 from jglm.tested import Tested
 
 DISPERSIONS = ("pearson", "deviance", "ml")
@@ -232,7 +233,8 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
         return [str(v) for i, v in enumerate(levels) if i != skipped]
 
     # ------------------------------------------------------------------ new data
-    def predict(self, X=None, kind="mean", offset=None, exposure=None, interval=None, level=0.95, precision=None):
+    def predict(self, X=None, kind="mean", offset=None, exposure=None, interval=None, level=0.95, precision=None,
+                out=None):  # fmt: skip
         """Predictions for new rows, or without X for the rows of the fit.
 
         Args:
@@ -245,12 +247,19 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
                 estimates, whose own error they leave out): (n, 3) with the mean and the ends, at `level`.
             precision: (n, q) columns of the precision or dispersion for a prediction interval, where the fit took
                 such and X is no frame that has them.
+            out: of a stream X (`jglm.open_parquet`; offset and exposure are names of its columns), a Parquet file
+                that takes the predictions, whose path is returned.
 
         Returns (n,), or (n, k) for k classes. A row of a frame with a missing value is NaN; an
         array must be complete. Raises ValueError for levels that
         the fit did not see and for columns that are not there.
         """
         checks.choice("kind", kind, prediction.KINDS)
+        if predicting.is_stream(X):
+            beside = dict(offset=offset, exposure=exposure)
+            return predicting.predict(self, X, out, kind, interval, beside, level=level, precision=precision)
+        if out is not None:
+            raise ValueError("out= is for streams; predict() of rows in memory returns an array")
         with jax.enable_x64(True):
             if interval is not None:
                 return predictive.with_interval(self, X, offset, exposure, interval, level, precision)

@@ -23,7 +23,7 @@ from jglm.solvers.lbfgs import Metric, diagonal_metric
 from jglm.streams import ending
 from jglm.streams.checkpoint import Nothing, of_scan, packed, scan_from, unpacked
 from jglm.streams.scan import reader_of, scan
-from jglm.streams.streamed import Streamed
+from jglm.streams.streamed import Streamed, over_blocks
 
 RARE = 100  # rows of a level in the sample, below which its Hessian is not trusted
 
@@ -64,7 +64,8 @@ def first_pass(stream, layout, checkpoint=None, bar=None):
         if checkpoint:
             checkpoint.write("first", *of_scan(reader, seen))
     ordered = {name: np.array(levels.in_order(seen.counts[name]), int) for name, levels in reader.levels.items()}
-    layout.settle(reader.levels, ordered, seen.distinct, seen.sample)
+    look = lambda function, combine: over_blocks(stream, reader, function, combine)
+    layout.settle(reader.levels, ordered, seen.distinct, seen.sample, look)
     data = Streamed(stream, layout, reader, seen.rows, seen.dropped, seen.sample)
     data.checkpoint, data.bar = checkpoint, bar
     return data

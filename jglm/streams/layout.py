@@ -82,9 +82,8 @@ class Layout:
         formula, more = self.formula, self.precision.right_variables if self.precision else []
         for name in [*formula.variables, *self.given.values(), *more]:
             stream.refuse_unknown(name)
-        plain = {coding.column_of(f.expr): f.expr for term in formula.rhs for f in term.factors}
-        marked = {name for name, expr in plain.items() if name is not None and expr != name}
         bare = {f.expr for term in formula.rhs for f in term.factors}
+        marked = {coding.column_of(expr) for expr in bare if coding.column_of(expr) not in (None, expr)}
         both = sorted(name for name in marked if name in bare and self._kind(name) == "number")
         if both:
             raise ValueError(f"column {both[0]!r} stands as a number and in C() besides; with a stream give one of "
@@ -102,19 +101,19 @@ class Layout:
         return family_of(self.schema.field(name).type)
 
     # ------------------------------------------------------------------ what the first pass told
-    def settle(self, levels, ordered, distinct, sample):
+    def settle(self, levels, ordered, distinct, sample, blocks):
         """Decide the columns of the design and the classes of the response.
 
         Args:
             levels: {column: Levels}. ordered: {column: numbers of its levels in order}. distinct: sorted values of a
                 response of labels that is a number, else None.
-            sample: a Block of some rows.
+            sample: a Block of some rows. blocks(function, combine): function(Block) of all blocks, put together.
         """
         self.levels = {k: [levels[k].values[i] for i in ordered[k]] for k in levels}
         self.ordered, self.sizes = ordered, {k: len(v.values) for k, v in levels.items()}
         self._place = {k: _inverse(ordered[k], self.sizes[k]) for k in levels}
         if self.formula is not None:
-            self._settle_formula(sample)
+            self._settle_formula(sample, blocks)
         if self.labels:
             found = self.levels[self.y] if self.y in self.levels else [v.item() for v in np.asarray(distinct)]
             self.response_levels, self.family = _classes(self.family, found)
@@ -124,12 +123,12 @@ class Layout:
             states.refuse(self.precision)
             self.precision.fit(self.frame(sample, self.precision.right_variables))
 
-    def _settle_formula(self, sample):
+    def _settle_formula(self, sample, blocks):
         formula = self.formula
         frame = self.frame(sample, formula.right_variables)
         known = {k: frame[k].array for k in self.factors if k in frame}
         formula.spec = formula._materialize(formula.rhs, coding.few_rows(frame, known)).model_spec
-        states.refuse(formula)
+        states.learn_from(self, formula, blocks, sample)
         coded, rest = coding.split(formula.spec, known)
         offset = [t for t in rest if any("offset(" in str(c) for c in t.columns)]
         simple = [t for t in rest if self._simple(t) is not None and t not in offset]

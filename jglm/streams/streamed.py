@@ -4,6 +4,7 @@ It stands where a `Prepared` stands; what needs all rows in memory at once says 
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -142,6 +143,16 @@ class Streamed:
             return dataclasses.replace(info, hess=self.folded(info.hess, kept))
 
         return look
+
+
+def over_blocks(stream, reader, function, combine):
+    """function(Block) of all blocks, of all processes, put together in order."""
+
+    def look(index, going):
+        return functools.reduce(combine, (function(block) for block in reader.blocks(index, stream.rows, going)))
+
+    own = functools.reduce(combine, in_order(look, stream.mine))
+    return functools.reduce(combine, stream.together.gather(own))
 
 
 _fold = jax.jit(lambda design, tables: design.fold(tables))
