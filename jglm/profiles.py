@@ -209,9 +209,11 @@ class Surface:
         """What looks at b lanes."""
         if self.prepared.designs:
             return ByRows(self.problem, Unknowns(self.problem.shape(self.flat[: self.coefficients]), self.nuisance))
-        return ByLanes(self.problem.model, self.stack(), self._penalty(), np.zeros(b, int))
+        return ByLanes(self.problem.model, self.stack, self._penalty(), np.zeros(b, int))
 
+    @functools.cached_property
     def stack(self):
+        """The data as a stack of one, with what is made of them once."""
         p = self.prepared
         offset = p.offset if p.offset.ndim == 1 else p.offset[None]
         return Stack(self.problem.X, p.y[None], p.weight, offset, p.size, p.power)
