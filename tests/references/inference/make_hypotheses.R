@@ -1,5 +1,5 @@
 # Robust covariances, tests and analyses of deviance by R: Rscript make_hypotheses.R > hypotheses.json
-suppressMessages({library(sandwich); library(clubSandwich); library(car); library(lmtest); library(AER); library(survey); library(jsonlite)})
+suppressMessages({library(sandwich); library(clubSandwich); library(car); library(lmtest); library(AER); library(survey); library(jsonlite); library(MASS)})
 options(digits = 17)
 d <- read.csv("hypotheses.csv", stringsAsFactors = TRUE)
 tight <- glm.control(epsilon = 1e-14, maxit = 100)
@@ -62,6 +62,10 @@ clusters <- svydesign(ids = ~cl, weights = ~w, data = d)
 s2 <- svyglm(count ~ x + g + z, clusters, family = poisson(), control = tight)
 out$survey <- list(coef = unname(coef(s)), se = se(vcov(s)), p = unname(summary(s)$coefficients[, 4]), cluster_se = se(vcov(s2)),
   cluster_p = unname(summary(s2)$coefficients[, 4]))
+nb <- glm.nb(count ~ x + g + z, d, control = glm.control(epsilon = 1e-14, maxit = 200))
+one <- suppressWarnings(anova(nb, test = "Chisq"))
+out$negative_binomial <- list(theta = nb$theta, HC0 = se(sandwich(nb)), cluster = se(vcovCL(nb, ~cl, type = "HC1")),
+  deviance = column(one, "Deviance")[-1])
 p <- c(0.012, 0.5, 0.0001, 0.03, NA, 0.04, 0.2, 0.011)
 out$adjust <- lapply(setNames(nm = c("holm", "hochberg", "hommel", "bonferroni", "BH", "BY")), function(m) p.adjust(p, m))
 f <- glm(count ~ x + g + z, poisson, d, control = tight)
