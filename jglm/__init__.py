@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jglm.delta import Estimates
     from jglm.designs import Dense
     from jglm.drivers import Solution, solve
+    from jglm.estimators import GLMClassifier, GLMClassifierCV, GLMRegressor, GLMRegressorCV
     from jglm.family import Family
     from jglm.familycheck import check_family
     from jglm.hypotheses import lr_test
@@ -54,6 +55,8 @@ _PUBLIC = {
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
     "influence": "jackknife", "bootstrap": "resampling", "Bootstrap": "resampled",
     "fit_many": "many", "ManyFits": "manyfits",
+    "GLMRegressor": "estimators", "GLMClassifier": "estimators", "GLMRegressorCV": "estimators",
+    "GLMClassifierCV": "estimators",
     "Stream": "streams", "open_arrow": "streams", "open_csv": "streams", "open_parquet": "streams",
     "find_separation": "separating", "Separation": "separation",
     "families": None, "links": None, "penalties": None, "solvers": None, "distributed": None,
@@ -69,6 +72,10 @@ __all__ = [
     "Estimates",
     "Family",
     "Fit",
+    "GLMClassifier",
+    "GLMClassifierCV",
+    "GLMRegressor",
+    "GLMRegressorCV",
     "HypothesisTest",
     "HypothesisTests",
     "Link",
