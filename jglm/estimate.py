@@ -10,13 +10,14 @@ import numpy as np
 from jglm import checks, diagnostics, firth, joint, linalg, penalties, rows, smoothing, squares
 from jglm.constrained import by_constrained
 from jglm.iterate import by_codes, by_diagonal, by_irls, by_proximal, by_solver
+from jglm.minibatches import by_minibatch
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
 from jglm.sketch import by_sketch
-from jglm.solvers import Newton, ProximalNewton, Status
+from jglm.solvers import Minibatch, Newton, ProximalNewton, Status
 from jglm.workingset import by_working_set
 
-NAMES = ("auto", "irls", "newton", "sketched", "lbfgs")
+NAMES = ("auto", "irls", "newton", "sketched", "lbfgs", "minibatch")
 
 
 @dataclass
@@ -164,6 +165,8 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
         if solver != "auto":
             raise ValueError("bias reduction has a solver of its own; leave solver= out")
         return firth.by_firth(problem, start, tol, firth.STEPS if max_iter is None else max_iter)
+    if solver == "minibatch" or isinstance(solver, Minibatch):
+        return by_minibatch(problem, Minibatch() if isinstance(solver, str) else solver, start, progress)
     if problem.model.penalty is not None and not penalties.is_smooth(problem.model.penalty):
         if solver not in ("auto", "newton") and not isinstance(solver, ProximalNewton):
             raise ValueError("a penalty with kinks or bounds takes solver='auto' or ProximalNewton()")
@@ -271,7 +274,7 @@ def warn_about(found, prepared):
             "penalty=jglm.penalties.ridge(…) or penalty='firth'; fit.find_separation() names the rows",
             UserWarning, stacklevel=5,
         )  # fmt: skip
-    if not found.status.converged:
+    if not found.status.converged and found.status != Status.ENDED:
         edge = "; fitted means lie at the edge of their range, where this link may put the maximum: try another link"
         warnings.warn(f"the fit did not converge ({found.status.message}) after {found.n_iter} passes"
                       + (edge if found.at_edge else ""), UserWarning, stacklevel=5)  # fmt: skip

@@ -3,7 +3,8 @@
 from jglm.solvers.base import Status
 from jglm.solvers.gradient import Gradient
 from jglm.solvers.lbfgs import LBFGS
+from jglm.solvers.minibatch import Minibatch
 from jglm.solvers.newton import Newton
 from jglm.solvers.proximal import ProximalNewton
 
-__all__ = ["LBFGS", "Gradient", "Newton", "ProximalNewton", "Status"]
+__all__ = ["LBFGS", "Gradient", "Minibatch", "Newton", "ProximalNewton", "Status"]

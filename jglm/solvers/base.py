@@ -20,6 +20,7 @@ class Status(enum.IntEnum):
     INVALID_START = 5
     DIVERGED = 6
     INTERRUPTED = 7
+    ENDED = 8
 
     @property
     def message(self):
@@ -39,6 +40,7 @@ MESSAGES = {
     Status.INVALID_START: "no start was found at which the likelihood is finite; give start=",
     Status.DIVERGED: "diverged; the step size alpha is too large",
     Status.INTERRUPTED: "interrupted; the best point so far is kept",
+    Status.ENDED: "ended after its epochs, near the optimum but not at it",
 }
 
 

@@ -28,6 +28,17 @@ class Metric:
         """The matrix times a number."""
         return Metric(self.factor, self.scale / jnp.sqrt(factor))
 
+    def whiten(self, v):
+        """R'^-1 v, for the matrix R'R."""
+        v = self.scale * v
+        return v if self.factor is None else jax.scipy.linalg.solve_triangular(self.factor, v, lower=True)
+
+    def unwhiten(self, v):
+        """R^-1 v."""
+        if self.factor is None:
+            return self.scale * v
+        return self.scale * jax.scipy.linalg.solve_triangular(self.factor, v, lower=True, trans=1)
+
     def solve(self, v):
         if self.factor is None:
             return self.scale * self.scale * v
