@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 
-from jglm import checks, distribution, inference, prediction, residuals
+from jglm import checks, distribution, inference, prediction, residuals, rowmeans
 from jglm.density import by_rows
 
-INTERVALS = ("mean", "prediction")
+INTERVALS = ("mean", "delta", "profile", "prediction")
 ROWS = 4096  # of a block whose design is written out
 
 
@@ -19,12 +19,18 @@ _quantiles_compiled = jax.jit(
 
 
 def with_interval(fit, X, offset, exposure, interval, level, precision):
-    """(n, 3): the mean and the ends of an interval of `level`, for the mean or for a new y of weight 1."""
+    """(n, 3): the mean and the ends of an interval of `level`, for the mean or for a new y of weight 1; (n, k, 3) for
+    the means of k classes."""
     checks.choice("interval", interval, INTERVALS)
     checks.level(level)
-    if not fit.family.scalar_lin or fit.family.has_cutpoints:
-        raise ValueError(f"interval= is for families of one linear predictor; of {fit.family.name!r} predict() without "
-                         f"interval= gives the means, and cov_params() what their errors follow from")  # fmt: skip
+    several = not fit.family.scalar_lin or fit.family.has_cutpoints
+    if interval == "delta" or (interval == "mean" and several):
+        return rowmeans.by_delta(fit, X, offset, exposure, level, interval == "mean")
+    if several:
+        raise ValueError(f"interval={interval!r} is for families of one linear predictor; of {fit.family.name!r} take "
+                         "interval='mean' or 'delta'")  # fmt: skip
+    if interval == "profile":
+        return rowmeans.by_profile(fit, X, offset, exposure, level)
     rows, lin = prediction.design_and_lin(fit, X, offset, exposure)
     mean = prediction.of_lin(fit, lin, "mean")
     if interval == "mean":

@@ -243,8 +243,10 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
             kind: "mean"; "link" (the linear predictor, offset included); "class" (the most probable label);
                 "log_prob" (log probability of each class).
             offset, exposure: (n,) each; without them they are 0 and 1.
-            interval: "mean" (Wald on the scale of lin) or "prediction" (quantiles of a new y of weight 1 at the
-                estimates, whose own error they leave out): (n, 3) with the mean and the ends, at `level`.
+            interval: of the mean "mean" (Wald on the scale of lin; of class probabilities on that of their logit),
+                "delta" (symmetric about the mean) or "profile" (by the profile likelihood of lin); or "prediction"
+                (quantiles of a new y of weight 1 at the estimates, whose own error they leave out). (n, 3) with the
+                mean and the ends, at `level`; (n, k, 3) of k classes, by "mean" or "delta".
             precision: (n, q) columns of the precision or dispersion for a prediction interval, where the fit took
                 such and X is no frame that has them.
             out: of a stream X (`jglm.open_parquet`; offset and exposure are names of its columns), a Parquet file

@@ -392,3 +392,34 @@ def test_what_an_aliased_column_decides_is_not_told():
     assert np.isfinite(found.value[1:]).all()
     with pytest.raises(ValueError, match="contrast"):
         fit.contrasts({"x9": 1})
+
+
+# --------------------------------------------------------------------------- means of rows
+def test_intervals_of_means():
+    rng, X = arrays()
+    fit = jglm.fit(X, rng.poisson(np.exp(0.2 + 0.3 * X[:, 0])), family="poisson", tol=1e-11)
+    new = X[:3] + 0.2
+    wald, delta, profile = (fit.predict(new, interval=k) for k in ("mean", "delta", "profile"))
+    at = np.column_stack([np.ones(3), new])
+    own = fit.estimate(lambda b: jnp.exp(at @ b))
+    np.testing.assert_allclose(delta[:, 1:], own.conf_int(), rtol=1e-9)
+    same = fit.profile(lambda b: jnp.exp(at @ b))
+    np.testing.assert_allclose(profile[:, 1:], same.conf_int(), rtol=1e-6)
+    np.testing.assert_allclose(profile, wald, rtol=0.05)
+    np.testing.assert_array_equal(profile[:, 0], fit.predict(new))
+
+
+def test_intervals_of_probabilities_of_classes():
+    rng, X = arrays()
+    fit = jglm.fit(X[:, :1], np.array(list("abc"))[rng.integers(0, 3, 120)], family="categorical")
+    mean, delta = (fit.predict(X[:4, :1], interval=k) for k in ("mean", "delta"))
+    at = np.column_stack([np.ones(4), X[:4, :1]])
+    own = fit.estimate(lambda b: jnp.exp(at @ b[:, 0]) / (1 + jnp.exp(at @ b).sum(axis=1)))  # of the second class
+    np.testing.assert_allclose(delta[:, 1, 1:], own.conf_int(), rtol=1e-9)
+    assert mean.shape == (4, 3, 3)
+    assert np.all((mean[:, :, 1] > 0) & (mean[:, :, 1] < mean[:, :, 0]) & (mean[:, :, 2] < 1))
+    two = jglm.fit(X[:, :1], rng.integers(0, 2, 120), family="categorical")
+    one = jglm.fit(X[:, :1], np.argmax(two._prepared.y, axis=1), family="bernoulli")
+    np.testing.assert_allclose(two.predict(interval="mean")[:, 1], one.predict(interval="mean"), rtol=1e-6)
+    with pytest.raises(ValueError, match="one linear predictor"):
+        fit.predict(X[:4, :1], interval="prediction")
