@@ -68,6 +68,11 @@ def first_pass(stream, layout, checkpoint=None, bar=None):
     layout.settle(reader.levels, ordered, seen.distinct, seen.sample, look)
     data = Streamed(stream, layout, reader, seen.rows, seen.dropped, seen.sample)
     data.checkpoint, data.bar = checkpoint, bar
+    try:
+        layout.prepared(seen.sample, check=True)
+    except ValueError:
+        ending.total_sums(data, Model(layout.family, layout.link, None))  # which says where
+        raise
     return data
 
 

@@ -17,6 +17,7 @@ from jglm.problem import Problem
 from jglm.streams import later
 from jglm.streams.checkpoint import Nothing
 from jglm.streams.layout import Room
+from jglm.streams.sources import told
 from jglm.streams.threads import in_order
 
 
@@ -66,8 +67,15 @@ class Streamed:
     # ------------------------------------------------------------------ passes
     def blocks(self, index, going=lambda: None, check=False):
         """The blocks of a piece as `Prepared` (with whether all y are on the lattice of the family, where checked)."""
+        before = 0
         for block in self.reader.blocks(index, self.stream.rows, going):
-            yield self.layout.prepared(block, self.stream.rows, check, self.room)
+            try:
+                made = self.layout.prepared(block, self.stream.rows, check, self.room)
+            except (ValueError, LookupError) as error:
+                where = told(self.stream.source.pieces[index])
+                raise ValueError(f"{where}, of the rows after the first {before:,}: {error}") from None
+            yield made
+            before += block.rows
 
     def fold(self, function, combine, check=False):
         """function(Prepared) of every block, put together by `combine` in the order of the rows: of this process."""
