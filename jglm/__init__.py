@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from jglm.separation import Separation
     from jglm.solvers import Status
     from jglm.streams import Stream, open_arrow, open_csv, open_parquet
+    from jglm.updating import Updating
     from jglm.testresults import HypothesisTest, HypothesisTests, adjust_pvalues
 
 __version__ = "0.1.0"
@@ -54,7 +55,7 @@ _PUBLIC = {
     "cross_validate": "crossvalidation", "CrossValidation": "crossvalidation",
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
     "influence": "jackknife", "bootstrap": "resampling", "Bootstrap": "resampled",
-    "fit_many": "many", "ManyFits": "manyfits",
+    "fit_many": "many", "ManyFits": "manyfits", "Updating": "updating",
     "GLMRegressor": "estimators", "GLMClassifier": "estimators", "GLMRegressorCV": "estimators",
     "GLMClassifierCV": "estimators",
     "Stream": "streams", "open_arrow": "streams", "open_csv": "streams", "open_parquet": "streams",
@@ -87,7 +88,7 @@ __all__ = [
     "Solution",
     "Status",
     "Stream",
-    "Unknowns",
+    "Unknowns", "Updating",
     "adjust_pvalues",
     "bootstrap",
     "check_family",

@@ -58,8 +58,9 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
             "jeffreys": finite under separation, for all coefficients.
         intercept: put a column of ones, named "Intercept", first.
         solver: "auto"; "irls" (Newton's method on the host); "newton" (compiled); "sketched" (a sample of the rows,
-            then gradient passes over all); "lbfgs" (about a diagonal, for very many columns); or a record of
-            `jglm.solvers` such as Gradient(alpha, steps). `Fit.solver` says what "auto" took.
+            then gradient passes over all); "lbfgs" (about a diagonal, for very many columns); "minibatch"; or a record
+            of `jglm.solvers` such as Gradient(alpha, steps) or Minibatch(optax.adam(0.002)). `Fit.solver` says what
+            "auto" took.
         tol: the distance left to the optimum in standard errors, sqrt(g' H^-1 g / phi).
         max_iter: passes over the data at most; None is the solver's own number.
         dtype: "float64", or "float32" to store X in half the memory.

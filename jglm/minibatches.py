@@ -100,7 +100,7 @@ class Sample:
         p, k = problem.design.shape[1], problem.width
         size = int(np.clip(len(on) // 8, min(LEAST * p * max(1, k // 2), len(on)), MOST * p))
         chosen = np.sort(np.random.default_rng(0).choice(on, min(size, len(on)), replace=False))
-        self.rows, self.batch, self.n = problem.part(chosen, None), batch, len(on)
+        self.problem, self.rows, self.batch, self.n = problem, problem.part(chosen, None), batch, len(on)
         self.start = flatten_host(constant_start(problem))
         self.curvature = mean_curvature(self.rows)
         self.squares = np.tile(problem.squares(problem.prepared.weight), k) / self.n
@@ -109,12 +109,14 @@ class Sample:
 
     def metrics(self, flat):
         """The `Metric` of the mean objective at flat coefficients, damped for steps by batches, and as it is."""
-        rows, size = self.rows, len(self.rows.prepared.y)
+        rows, size, penalized = self.rows, len(self.rows.prepared.y), self.problem.model.penalty is not None
         if rows.wide:
-            whole = self.curvature * self.squares
+            whole = self.curvature * self.squares + (self.problem.penalty_diagonal() / self.n if penalized else 0.0)
             return diagonal_metric(jnp.asarray(whole + self.unit / self.batch)), diagonal_metric(jnp.asarray(whole))
         H = rows.information(rows.lin(flat)) / size
         least = np.maximum(FLOOR * self.curvature * self.squares - np.diagonal(H), 0.0) + self.unit / self.n
+        if penalized:
+            H = H + self.problem.penalty_hessian(flat) / self.n
         made = lambda more: metric_of(jnp.asarray(H + np.diag(more)))
         return made(self.unit / self.batch), made(least)
 
