@@ -40,7 +40,8 @@ class Intervals:
 
         Returns a `jglm.Profile`: names, value, low, high, reasons, conf_int(), table(). Where the likelihood stays
         flat, as under separation, the end is infinite, and `reasons` says so. Raises ValueError for a fit without its
-        data and for penalties with kinks; with a ridge it is the penalized likelihood's.
+        data and for penalties with kinks; with a ridge, and with penalty="firth" or "jeffreys" (coefficients alone),
+        it is the penalized likelihood's.
 
         >>> import jglm
         >>> fit = jglm.fit([[0.0], [1.0], [2.0], [3.0]], [1, 2, 6, 14], family="poisson")

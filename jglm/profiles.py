@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import batch, checks, delta, inference, joint, profiling
+from jglm import batch, checks, delta, firth, inference, joint, penalized, profiling
+from jglm.data import Prepared
 from jglm.joint import EDGE
 from jglm.lanes import ROWS, Sums, lanes_of
 from jglm.model import Model, Query, Unknowns, evaluate, unflatten
@@ -16,6 +17,7 @@ from jglm.problem import Problem, flatten_host
 from jglm.stacked import Stack
 
 CHUNK = 1 << 21  # rows of all lanes that are taken at once
+LARGEST = 1 << 29  # numbers of X
 MATRICES = 1 << 25  # numbers in the Hessians of the lanes that are taken at once
 
 
@@ -58,10 +60,31 @@ class Profile:
 # --------------------------------------------------------------------------- what a fit is asked
 def of_coefficients(fit, level):
     """Profile of all coefficients that are not aliased, class by class, others held as the standard errors have it."""
+    if firth.is_asked(fit.model.penalty):
+        return _penalized(fit, level)
     surface = Surface(fit, fit._joins and not _at_limit(fit))
     size = surface.coefficients
     ends = surface.intervals(profiling.Linear, np.eye(surface.size)[:size], level)
-    return Profile(surface.names(), surface.flat[:size], *ends, level=level, reasons=surface.reasons)
+    return Profile(names_of(fit), surface.flat[:size], *ends, level=level, reasons=surface.reasons)
+
+
+def _penalized(fit, level):
+    """Profile of the likelihood that Jeffreys' prior penalizes, whose determinant is that of all coefficients."""
+    ends, values = penalized.intervals(fit, level), np.asarray(fit.params, float)
+    many = fit.model.width() is not None
+    kept = np.tile(fit.kept, fit.model.width() or 1)
+    flat = (ends.transpose(1, 0, 2) if many else ends).reshape(-1, 2)[kept]
+    word = lambda v: profiling.MESSAGES[profiling.FLAT] if np.isinf(v) else ""
+    reasons = [tuple(word(v) for v in pair) for pair in flat]
+    return Profile(names_of(fit), flatten_host(values)[kept], flat[:, 0], flat[:, 1], level, reasons)
+
+
+def names_of(fit):
+    """Names of the coefficients that are not aliased, class by class."""
+    kept = [n for n, k in zip(fit.names, fit.kept, strict=True) if k]
+    if fit.model.width() is None:
+        return kept
+    return [f"{c}: {n}" for c in fit._lin_names() for n in kept]
 
 
 def _at_limit(fit):
@@ -143,9 +166,19 @@ class Surface:
 
     def __init__(self, fit, jointly):
         prepared = fit._data("a profile likelihood")
+        if firth.is_asked(fit.model.penalty):
+            raise ValueError("with penalty='firth' or 'jeffreys' profiles are of the coefficients alone, without fn")
         if not fit._smooth:
             raise ValueError("with a penalty that has kinks or bounds twice the log-likelihood has no chi-square law; "
                              "use jglm.bootstrap, or fit the chosen columns without it")  # fmt: skip
+        if not isinstance(prepared, Prepared):
+            raise ValueError("a profile likelihood needs the rows in memory; this fit read them from a stream")
+        if prepared.design.shape[0] * prepared.design.shape[1] > LARGEST:
+            raise ValueError(f"profiles take X as a matrix, here {prepared.design.shape}, which is not made; "
+                             "use Wald intervals, or a sample of the rows")  # fmt: skip
+        if fit.weight_kind == "sampling":
+            raise ValueError("with sampling weights there is no likelihood to profile; use method='wald', whose "
+                             "standard errors are robust")  # fmt: skip
         if fit.covariance is None:
             raise ValueError("the model was fitted with covariance=None; use fit.with_covariance('model')")
         self.fit, self.prepared, self.jointly = fit, prepared, jointly
@@ -161,12 +194,6 @@ class Surface:
         self.flat = np.append(coef, delta.flat_nuisance(fit)) if jointly else coef
         self.size, self.phi = self.flat.size, 1.0 if jointly else float(fit.scale)
         self.reasons = []
-
-    def names(self):
-        kept = [n for n, k in zip(self.fit.names, self.fit.kept, strict=True) if k]
-        if self.fit.model.width() is None:
-            return kept
-        return [f"{c}: {n}" for c in self.fit._lin_names() for n in kept]
 
     def widen(self, flat):
         """All flat unknowns, aliased coefficients too, which are 0."""

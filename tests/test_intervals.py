@@ -175,6 +175,14 @@ def test_a_ridge_has_the_profile_of_its_objective():
         assert 2 * (best.fun - objective(fit.params)) == pytest.approx(QUANTILE, abs=1e-5)
 
 
+def test_firths_penalty_has_its_own_profile():
+    x, y = np.array([[0.0], [0.0], [0.0], [1.0], [1.0], [1.0]]), [0, 0, 1, 1, 1, 1]
+    fit = jglm.fit(x, y, family="bernoulli", penalty="firth")
+    np.testing.assert_array_equal(fit.conf_int(method="profile"), fit.penalized_intervals())
+    with pytest.raises(ValueError, match="without fn"):
+        fit.profile(lambda b: b[1])
+
+
 def test_beta_with_a_design_of_the_precision():
     rng, X = arrays()
     y = rng.beta(2 + np.abs(X[:, 0]), 3)
@@ -203,6 +211,8 @@ def test_what_cannot_be_profiled_is_refused():
         fit.detach().conf_int(method="profile")
     with pytest.raises(ValueError, match="kinks"):
         jglm.fit(X, y, family="poisson", penalty=jglm.penalties.lasso(1.0)).profile()
+    with pytest.raises(ValueError, match="no likelihood"):
+        jglm.fit(X, y, family="poisson", weights=np.full(120, 2.5), weight_kind="sampling").profile()
     with pytest.raises(ValueError, match="method"):
         fit.conf_int(method="likelihood")
     with pytest.raises(ValueError, match="level"):
