@@ -268,13 +268,13 @@ def _over_time(pieces, sides, P):
     total, tail, of_tail = np.zeros((P, P)), np.zeros((0, P)), np.zeros(0, int)
     for sums, known in _sums(pieces, codes):
         S, group = np.vstack([tail, sums]), np.concatenate([of_tail, np.asarray(known) // (np.max(time) + 1)])
-        new = len(tail)
-        total += sums.T @ sums
+        new, before = len(tail), np.zeros_like(sums)
         for j in range(1, min(lags, len(S) - 1) + 1):
-            late = np.arange(max(new, j), len(S))
-            late = late[group[late] == group[late - j]]
-            cross = S[late].T @ S[late - j]
-            total += weights[j] * (cross + cross.T)
+            first = max(new, j)
+            near = weights[j] * (group[first:] == group[first - j : len(S) - j])
+            before[first - new :] += near[:, None] * S[first - j : len(S) - j]
+        cross = sums.T @ before
+        total += sums.T @ sums + cross + cross.T
         keep = max(0, len(S) - lags)
         tail, of_tail = S[keep:], group[keep:]
     return total * (sides.nobs / _positive(sides.nobs - P, "observations", P) if hac.small else 1.0)
