@@ -240,7 +240,7 @@ def _rectified(cone, left):
     on = values > 1e-9 * values[0]
     if not on.any():
         return None
-    basis = basis @ vectors[on].T / values[on]  # with orthonormal inequalities
+    basis = basis @ vectors[: len(values)][on].T / values[on]  # with orthonormal inequalities
     u = np.where(left, 1.0, 0.0)
     for _ in range(SWEEPS):
         g = sum(np.einsum("nms,nm->s", A, u[part]) for part, A in cone.each()) @ basis
