@@ -63,7 +63,11 @@ def _fit_parser(commands):
     fit.add_argument("--precision", metavar="FORMULA", help='a formula "~ z" for the precision or dispersion of '
                      "families that have one (beta, gaussian_mean_dispersion, …)")  # fmt: skip
     fit.add_argument("--dispersion", choices=["pearson", "deviance", "ml"], help="how phi is estimated (pearson)")
-    fit.add_argument("--weight-kind", default="prior", choices=["prior", "frequency"])
+    fit.add_argument("--weight-kind", default="prior", choices=["prior", "frequency", "sampling"])
+    fit.add_argument("--covariance", default="model", metavar="KIND", help="of the coefficients: model, HC0 to HC3, "
+                     "cluster, CR2, HAC, … (see Fit.with_covariance)")  # fmt: skip
+    fit.add_argument("--groups", metavar="COLUMN", action="append", help="a column of groups for the covariance; give "
+                     "it twice for two ways")  # fmt: skip
     fit.add_argument("--ridge", type=float, metavar="S", help="a ridge penalty: S / 2 times the squared coefficients")
     fit.add_argument("--tol", type=float, default=1e-8, help="distance to the optimum in standard errors (1e-8)")
     fit.add_argument("--max-iter", type=int, metavar="N", help="passes over the data at most")
@@ -106,7 +110,8 @@ def fit(arguments):
     found = jglm.glm(
         arguments.formula, frame, family=_family(arguments), link=arguments.link, weights=arguments.weights,
         offset=arguments.offset, exposure=arguments.exposure, trials=arguments.trials,
-        weight_kind=arguments.weight_kind, precision=arguments.precision, dispersion=arguments.dispersion,
+        weight_kind=arguments.weight_kind, covariance=arguments.covariance, groups=_groups(arguments),
+        precision=arguments.precision, dispersion=arguments.dispersion,
         penalty=penalty, tol=arguments.tol, max_iter=arguments.max_iter,
         dtype=arguments.dtype, progress=False if arguments.quiet else None, devices=devices,
     )  # fmt: skip
@@ -130,6 +135,14 @@ def _rows(arguments):
         return jglm.open_parquet(arguments.data), "all"
     frame = files.read(arguments.data)
     return frame.iloc[jglm.distributed.part(len(frame))], "all"
+
+
+def _groups(arguments):
+    """The column of --groups, or the pair of them."""
+    given = arguments.groups or [None]
+    if len(given) > 2:
+        raise ValueError(f"--groups is given {len(given)} times; rows are grouped one way or two")
+    return given[0] if len(given) == 1 else tuple(given)
 
 
 def _family(arguments):

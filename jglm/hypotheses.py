@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import checks, frames, inference, restrictions
+from jglm.data import Prepared
 from jglm.designs import Categorical
 from jglm.formula import Formula
 from jglm.nullmodel import Null
@@ -153,7 +154,7 @@ def lr_test(small, large, test="LR"):
 
     Returns a test with `statistic`, `df` and `pvalue`. Raises ValueError for fits of other data, rows or families, for
     models that are not nested, with a penalty or sampling weights, or that did not converge. Fits without their data
-    are compared by their names.
+    in memory are compared by their names.
 
     >>> import jglm
     >>> X, y = [[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [3.0, 1.0], [4.0, 0.0]], [1, 3, 2, 7, 9]
@@ -218,7 +219,7 @@ def _refuse_other_data(small, large):
         raise ValueError(f"the models were fitted to {small.nobs:,.0f} and {large.nobs:,.0f} observations; fit them to "
                          "the same (missing values of a column may have dropped rows)")  # fmt: skip
     a, b = small._prepared, large._prepared
-    if a is None or b is None:
+    if not (isinstance(a, Prepared) and isinstance(b, Prepared)):  # detached, or a stream
         missing = _kept_names(small) - _kept_names(large)
         if missing:
             raise ValueError(f"the larger model has no column {sorted(missing)[0]!r}, so that it does not contain the "

@@ -59,6 +59,13 @@ def test_json_and_options(folder, capsys):
     assert code == 0
     np.testing.assert_allclose(found["params"], want.params, rtol=1e-12)
     assert found["converged"] is True
+    grouped = call(capsys, "fit", folder / "data.csv", "y ~ x", "--family", "poisson", "--covariance", "HC3", "--json",
+                   "--quiet")[1]  # fmt: skip
+    by_g = call(capsys, "fit", folder / "data.csv", "y ~ x", "--family", "poisson", "--covariance", "CR0",
+                "--groups", "g", "--quiet")[1]  # fmt: skip
+    want = jglm.glm("y ~ x", FRAME, family="poisson", covariance="HC3")
+    np.testing.assert_allclose(json.loads(grouped)["bse"], want.bse, rtol=1e-9)
+    assert "Robust standard errors: CR0, 2 groups." in by_g
     classes = call(
         capsys, "fit", folder / "data.csv", "g ~ x", "--family", "categorical", "--out", folder / "c.jglm", "--json"
     )[1]
@@ -70,6 +77,7 @@ def test_json_and_options(folder, capsys):
     (["fit", "none.csv", "y ~ x", "--family", "poisson"], "there is no file"),
     (["fit", "data.csv", "y ~ x", "--family", "poison"], "did you mean 'poisson'?"),
     (["fit", "data.csv", "y ~ nope", "--family", "poisson"], "no column 'nope'"),
+    (["fit", "data.csv", "y ~ x", "--family", "poisson", "--covariance", "CR0"], "needs groups="),
     (["fit", "data.csv", "x ~ y", "--family", "poisson"], "negative"),
     (["fit", "data.csv", "y ~ x", "--family", "negative_binomial(x)"], "is not a number"),
     (["fit", "data.csv", "y ~ __import__('os').system('echo')", "--family", "poisson"], "formula"),
