@@ -99,6 +99,7 @@ class _Run:
         self.point, self.end = starts.flat.copy(), np.full(b, np.nan)
         self.nu, self.error, self.length = np.zeros(b), np.full(b, np.inf), np.ones(b)
         self.wall = np.zeros(b, bool)  # whether the objective was too large somewhere beyond
+        self.lost = np.zeros(b, bool)  # or was not a number, at the end of the domain or of the range of numbers
         self.within, self.beyond = np.zeros(b), np.full(b, np.inf)  # distances from the estimate known to be so
         here = self._local(self.active, starts.flat, starts.value, starts.grad, starts.info)
         self.c, self.unit, self.left = here.c, here.unit, here.left
@@ -133,14 +134,15 @@ class _Run:
         rise = 2 * (sums.value - self.starts.value[lanes]) / self.starts.phi[lanes]
         sound = np.isfinite(rise) & np.isfinite(here.e) & np.isfinite(here.unit) & np.isfinite(trial).all(axis=1)
         taken = sound & (rise <= self.limit[lanes]) & (here.left <= np.maximum(1.0, self.left[lanes]))
-        self._reject(lanes[~taken])
+        self._reject(lanes[~taken], np.isnan(sums.value[~taken]))
         pick = lambda v: v[taken]
         self._take(lanes[taken], trial[taken], _Local(*map(pick, vars(here).values())))
         self.active = lanes[self.status[lanes] == RUNNING]
 
-    def _reject(self, lanes):
+    def _reject(self, lanes, lost):
         self.length[lanes] /= 4
-        self.wall[lanes] = True
+        self.lost[lanes] |= lost
+        self.wall[lanes] |= ~lost
         self.status[lanes[self.length[lanes] < 1e-10]] = STUCK
 
     def _take(self, lanes, point, here):
@@ -157,6 +159,9 @@ class _Run:
         gain = nu * out / self.starts.phi[lanes]
         quiet = (here.left < 1e-3) & ~self.wall[lanes] & (out >= 0.5 * z * self.unit[lanes])
         flat = quiet & (gain < 1e-3 * (z**2 - here.e)) | (here.left < 1e-3) & (out >= 0.999 * self.far[lanes])
+        # Where full steps leave the range of numbers: nothing of the rise that the curvature promised is there.
+        none = here.e < 1e-3 * (out / self.unit[lanes]) ** 2
+        flat |= self.lost[lanes] & ~self.wall[lanes] & (here.left < 1e-3) & (out > 0) & none
         flat &= ~done & (r < z)
         better = here.e < -1e-3
         step = here.inner + (side * move)[:, None] * here.along
@@ -174,7 +179,7 @@ class _Run:
         self.beyond[lanes] = np.where(near & ~inside, np.minimum(self.beyond[lanes], out), self.beyond[lanes])
         low, high = self.within[lanes], self.beyond[lanes]
         # Where there is a wall beyond, steps begin small.
-        most = np.maximum(out, np.where(self.wall[lanes], 0.0, self.z[lanes] * self.unit[lanes]))
+        most = np.maximum(out, np.where(self.wall[lanes] | self.lost[lanes], 0.0, self.z[lanes] * self.unit[lanes]))
         move = np.minimum(np.clip(move, -0.7 * np.abs(out), most), self.far[lanes] - out)
         lost = ~((out + move >= low) & (out + move <= high)) & np.isfinite(high) & (low < high)
         return np.where(here.left > 1.0, 0.0, np.where(lost, (low + high) / 2 - out, move))
