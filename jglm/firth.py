@@ -65,7 +65,7 @@ def _mean(model, theta, v):
 
 
 def _score_of_phi(model, y, deviance, size, power, count, u):
-    """phi times the adjusted score of phi, and its slope in u = log phi.
+    """phi times the adjusted score of phi, at u = log phi.
 
     In tau = 1 / phi the deviance is the statistic of an exponential family with cumulant function g = -log_saturated,
     so that with t = tau' and z = tau'' in phi the adjustment is count / (2 phi) + sum (t^3 g3 + t z g2) / sum 2 t^2 g2
@@ -75,14 +75,13 @@ def _score_of_phi(model, y, deviance, size, power, count, u):
     def cumulants(y, s, tau):
         params = {k: jnp.asarray(v, tau.dtype) for k, v in model.family.params.items()}
         g = lambda tau: -model.family.log_saturated_(y, 1 / (tau * s), **params)
-        return jax.grad(g)(tau), jax.grad(jax.grad(g))(tau), jax.grad(jax.grad(jax.grad(g)))(tau)
+        along = lambda f: lambda t: jax.jvp(f, (t,), (jnp.ones_like(t),))
+        ((_, g1), (_, g2)), (_, (_, g3)) = along(along(along(g)))(tau)  # all orders in one program
+        return g1, g2, g3
 
-    def at(u):
-        phi = jnp.exp(u)
-        g1, g2, g3 = (jnp.sum(power * v) for v in jax.vmap(lambda y, s: cumulants(y, s, 1 / phi))(y, size))
-        return (jnp.sum(power * size * deviance) / 2 + g1) / phi + count / 2 - 1 - g3 / (2 * phi * g2)
-
-    return at(u), jax.grad(at)(u)
+    phi = jnp.exp(u)
+    g1, g2, g3 = (jnp.sum(power * v) for v in jax.vmap(lambda y, s: cumulants(y, s, 1 / phi))(y, size))
+    return (jnp.sum(power * size * deviance) / 2 + g1) / phi + count / 2 - 1 - g3 / (2 * phi * g2)
 
 
 @dataclass
@@ -141,11 +140,14 @@ class Equations:
         on, deviance = p.weight > 0, np.asarray(self.bare.at(lin)[0].deviance)
         args = p.y[on], deviance[on], p.size[on], p.power[on], float(count)
         u = np.log(max(np.sum(p.weight[on] * deviance[on]) / max(np.sum(p.power[on]) - count, 1.0), 1e-300))
+        value, slope = float(self.of_phi(*args, u)), -0.5 * float(np.sum(p.power[on]))
         for _ in range(50):
-            value, slope = (float(v) for v in self.of_phi(*args, u))
-            step = float(np.clip(-value / slope if slope < 0 else np.sign(value), -1.0, 1.0))
-            u += step
-            if abs(step) < 1e-13:
+            step = float(np.clip(-value / slope, -1.0, 1.0))
+            after = float(self.of_phi(*args, u + step))
+            if step != 0 and (after - value) / step < 0:
+                slope = (after - value) / step
+            u, value = u + step, after
+            if abs(step) < 1e-12:
                 break
         return float(np.exp(u))
 

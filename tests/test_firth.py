@@ -92,7 +92,6 @@ def test_a_family_of_its_own_has_the_reduced_score():
     X = frame[["NV", "PI", "EH"]].to_numpy()
     fit = jglm.fit(X, frame["HG"].to_numpy(), family=OWN, penalty=jglm.penalties.firth())
     np.testing.assert_allclose(fit.params, R["endometrial.logit.AS_mean"]["coef"], rtol=1e-6)
-    assert "reduced bias" in str(fit.summary())
 
 
 def test_the_jeffreys_fit_maximizes_the_penalized_likelihood():
@@ -131,6 +130,7 @@ def test_aliased_columns_and_rows_of_weight_0_are_left_out():
 
 def test_it_is_saved_and_says_what_it_cannot(tmp_path):
     fit = fitted("endometrial", "logit", "firth")
+    assert "reduced bias" in str(fit.summary())
     fit.save(tmp_path / "model")
     again = jglm.load(tmp_path / "model")
     np.testing.assert_array_equal(again.params, fit.params)
