@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import checks, diagnostics, firth, joint, linalg, penalties, rows, smoothing, squares
+from jglm import checks, diagnostics, firth, joint, linalg, minibatches, penalties, rows, smoothing, squares
 from jglm.constrained import by_constrained
 from jglm.iterate import by_codes, by_diagonal, by_irls, by_proximal, by_solver
-from jglm.minibatches import by_minibatch
 from jglm.model import Model, Unknowns
 from jglm.problem import Problem, flatten_host
 from jglm.sketch import by_sketch
@@ -128,6 +127,8 @@ def _unpenalized(prepared):
 def _jointly(problem, start, tol, options):
     """Coefficients and free parameters together, by Newton in JAX."""
     _check_solver(options["solver"])
+    if options["solver"] == "minibatch" or isinstance(options["solver"], Minibatch):
+        minibatches.refuse(problem.model)
     rough = dict(solver="auto", max_iter=None, dtype="float64", progress=False)
 
     def fit_scalar(model):
@@ -166,7 +167,7 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
             raise ValueError("bias reduction has a solver of its own; leave solver= out")
         return firth.by_firth(problem, start, tol, firth.STEPS if max_iter is None else max_iter)
     if solver == "minibatch" or isinstance(solver, Minibatch):
-        return by_minibatch(problem, Minibatch() if isinstance(solver, str) else solver, start, progress)
+        return minibatches.by_minibatch(problem, Minibatch() if isinstance(solver, str) else solver, start, progress)
     if problem.model.penalty is not None and not penalties.is_smooth(problem.model.penalty):
         if solver not in ("auto", "newton") and not isinstance(solver, ProximalNewton):
             raise ValueError("a penalty with kinks or bounds takes solver='auto' or ProximalNewton()")

@@ -23,11 +23,7 @@ CHUNK = 1 << 17  # rows that are shuffled into batches at a time
 def by_minibatch(problem, solver, start, progress):
     """The end of the epochs as `Found`, its status ENDED; history holds the mean objective that each epoch met."""
     model, n = problem.model, len(problem.prepared.y)
-    if model.penalty is not None and not is_smooth(model.penalty):
-        raise ValueError("minibatches take penalties without kinks or bounds, such as ridge; others need all rows")
-    if model.family.free:
-        names = ", ".join(name for name, _ in model.family.free)
-        raise ValueError(f"family {model.family.name!r} estimates {names} besides; with minibatches give its value")
+    refuse(model)
     batch = solver.batch or int(np.clip(n // 80, 32, 8192))
     sample = Sample(problem, batch)
     begin = sample.start if start is None else flatten_host(start)
@@ -41,6 +37,15 @@ def by_minibatch(problem, solver, start, progress):
             yield problem.prepared, problem.design, order[i : i + CHUNK]
 
     return run(problem, solver, begin, sample.metrics, epoch, n, batch, progress)
+
+
+def refuse(model):
+    """ValueError for models that minibatches cannot fit."""
+    if model.penalty is not None and not is_smooth(model.penalty):
+        raise ValueError("minibatches take penalties without kinks or bounds, such as ridge; others need all rows")
+    if model.family.free:
+        names = ", ".join(name for name, _ in model.family.free)
+        raise ValueError(f"family {model.family.name!r} estimates {names} besides; with minibatches give its value")
 
 
 def run(problem, solver, begin, metrics, epoch, n, batch, progress):
@@ -104,8 +109,9 @@ class Sample:
         self.start = flatten_host(constant_start(problem))
         self.curvature = mean_curvature(self.rows)
         self.squares = np.tile(problem.squares(problem.prepared.weight), k) / self.n
-        # Of a column whose rows are few the information of one row, lest a batch that has one of them moves it far.
-        self.unit = np.diagonal(_sample(problem, self.rows, self.curvature, 0.0).penalty_hessian(np.zeros(p * k)))
+        # Of every column the information of one row, lest a batch that has a rare level moves it far.
+        unit = np.diagonal(_sample(problem, self.rows, self.curvature, 0.0).penalty_hessian(np.zeros(p * k)))
+        self.unit = unit * np.tile(_spread_about_mean(self.rows), k)
 
     def metrics(self, flat):
         """The `Metric` of the mean objective at flat coefficients, damped for steps by batches, and as it is."""
@@ -119,6 +125,14 @@ class Sample:
             H = H + self.problem.penalty_hessian(flat) / self.n
         made = lambda more: metric_of(jnp.asarray(H + np.diag(more)))
         return made(self.unit / self.batch), made(least)
+
+
+def _spread_about_mean(rows):
+    """Which part of the mean square of each numeric column is its variance; 1 for levels."""
+    w, design = rows.prepared.weight, rows.design
+    mean, square = rows.hosted.rtimes(w) / w.sum(), rows.squares(w) / w.sum()
+    part = np.clip(1 - mean**2 / np.where(square > 0, square, 1.0), 1e-12, 1.0)
+    return part if design.is_matrix else np.where(design.coded, 1.0, part)
 
 
 # --------------------------------------------------------------------------- batches

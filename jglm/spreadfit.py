@@ -17,7 +17,7 @@ from jglm.penalties import Ridge
 from jglm.problem import Problem
 from jglm.progress import Progress
 from jglm.sketch import PASSES, PRIOR, SEED, sample_sizes
-from jglm.solvers import LBFGS, Gradient, Newton, ProximalNewton, Status
+from jglm.solvers import LBFGS, Gradient, Minibatch, Newton, ProximalNewton, Status
 from jglm.solvers.lbfgs import diagonal_metric, metric_of
 from jglm.spread import Spread, flat_of, independent, null_without_constant
 
@@ -61,7 +61,7 @@ def _refuse(penalty, family):
 # --------------------------------------------------------------------------- coefficients
 def _iterate(spread, start, options):
     solver, tol, most = options["solver"], options["tol"], options["max_iter"]
-    if isinstance(solver, str) and solver not in NAMES:
+    if (isinstance(solver, str) and solver not in NAMES) or isinstance(solver, Minibatch):
         raise ValueError(f"solver {solver!r} runs on the host alone; over devices it is one of {', '.join(NAMES)}")
     kinks = spread.model.penalty is not None and not penalties.is_smooth(spread.model.penalty)
     if kinks and solver not in ("auto", "newton") and not isinstance(solver, ProximalNewton):

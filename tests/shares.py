@@ -1,7 +1,7 @@
 """Fits whose rows are spread over devices or processes: run as a program by test_spread.py, once a process.
 
-    python -m tests.shares devices            8 devices that XLA makes of one CPU
-    python -m tests.shares HOST:PORT N I      process I of N; each takes its rows of the same data
+python -m tests.shares devices            over all devices (XLA_FLAGS makes several of one CPU)
+python -m tests.shares HOST:PORT N I      process I of N; each takes its rows of the same data
 """
 
 import json
@@ -11,6 +11,9 @@ import sys
 import numpy as np
 
 N = 601
+DEVICES = ("factors", "softmax lasso", "sparse", "free", "sketched")
+PROCESSES = {2: ("labels",), 4: ("factors", "softmax lasso")}
+TOLD = {*DEVICES, *PROCESSES[2]}
 
 
 def data():
@@ -28,7 +31,7 @@ def data():
     return frame
 
 
-def cases(part=slice(None), few=False, **given):
+def cases(part=slice(None), names=None, **given):
     """{name: Fit}."""
     import scipy.sparse
 
@@ -43,20 +46,17 @@ def cases(part=slice(None), few=False, **given):
     beside = dict(weights=frame.w.to_numpy(), offset=frame.off.to_numpy(), tol=1e-10, progress=False, **given)
     columns = dict(weights="w", offset="off", tol=1e-10, progress=False, **given)
     gamma = np.random.default_rng(7).gamma(2.0, np.exp(0.3 * whole.x1))[part]
-    fits = {
-        "factors": jglm.glm("y ~ x1 + g + C(year)", frame, family="poisson", **columns),
-        "labels": jglm.fit(X, frame.label.to_numpy(), family="categorical", **beside),
-        "lasso": jglm.fit(X, frame.y, family="poisson", penalty=lasso(20.0), **beside),
-        "softmax lasso": jglm.fit(X, frame.label.to_numpy(), family="categorical", penalty=lasso(5.0), **beside),
+    made = {
+        "factors": lambda: jglm.glm("y ~ x1 + g + C(year)", frame, family="poisson", **columns),
+        "labels": lambda: jglm.fit(X, frame.label.to_numpy(), family="categorical", **beside),
+        "softmax lasso": lambda: jglm.fit(
+            X, frame.label.to_numpy(), family="categorical", penalty=lasso(5.0), **beside
+        ),
+        "sparse": lambda: jglm.fit(Columns((Dense(X, "float64"), Sparse.of(sparse))), gamma, family="gamma", **beside),
+        "free": lambda: jglm.fit(X, frame.y, family="negative_binomial", **beside),
+        "sketched": lambda: jglm.fit(X, frame.y, family="poisson", solver="sketched", **beside),
     }
-    if few:
-        return fits
-    return fits | {
-        "sparse": jglm.fit(sparse, gamma, family="gamma", **beside),
-        "columns": jglm.fit(Columns((Dense(X, "float64"), Sparse.of(sparse))), frame.y, family="poisson", **beside),
-        "free": jglm.fit(X, frame.y, family="negative_binomial", **beside),
-        "sketched": jglm.fit(X, frame.y, family="poisson", solver="sketched", **beside),
-    }
+    return {name: made[name]() for name in made if names is None or name in names}
 
 
 def told(fit):
@@ -76,16 +76,14 @@ def main(arguments):
     import jglm
 
     if arguments[0] == "devices":
-        fits = cases(devices="all")
+        fits = cases(names=DEVICES, devices="all")
     else:
         where, count, index = arguments[0], int(arguments[1]), int(arguments[2])
         jglm.distributed.initialize(where, count, index, timeout=60)
-        fits = cases(jglm.distributed.part(N), few=count > 2, devices="all")
+        fits = cases(jglm.distributed.part(N), names=PROCESSES[count], devices="all")
     print(json.dumps({name: told(fit) for name, fit in fits.items()}))
 
 
 if __name__ == "__main__":
     os.environ["JGLM_COMPILATION_CACHE"] = "off"
-    if sys.argv[1] == "devices":
-        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
     main(sys.argv[1:])
