@@ -68,7 +68,7 @@ class Diagnosed:
         >>> import jglm
         >>> fit = jglm.fit([[0.0], [1.0], [2.0], [3.0], [9.0]], [1, 2, 2, 3, 60], family="poisson")
         >>> fit.influence_measures()["influential"].tolist()
-        [False, False, True, False, True]
+        [False, True, False, False, True]
         """
         with jax.enable_x64(True):
             return Deletions(self, "influence measures").table()
