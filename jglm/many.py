@@ -91,7 +91,8 @@ def _model(family, link, penalty, ridge, taken, values, columns, start, m):
         if np.any(ridge < 0):
             raise ValueError(f"ridge is {ridge.min():g} for model {np.argmin(ridge)}; strengths must be >= 0")
     if penalty is not None:
-        if not hasattr(penalty, "value") or not getattr(penalty, "is_smooth", True):
+        whole = isinstance(penalty, penalties.OfInformation)
+        if whole or not hasattr(penalty, "value") or not getattr(penalty, "is_smooth", True):
             raise TypeError("penalty must be a smooth one of jglm.penalties, such as ridge(1.0), or None; with another "
                             "fit one model at a time")  # fmt: skip
         own = manyinput.of_models("the penalty's strength", penalty.strength if ridge is None else ridge, m)
