@@ -114,7 +114,9 @@ class Means:
     def _values(self):
         if self.fit.family.parametrize_ is None:
             return {}
-        return delta.family_values(self.fit, jnp.asarray(delta.flat_nuisance(self.fit)))
+        found = delta.family_values(self.fit, jnp.asarray(delta.flat_nuisance(self.fit)))
+        # No mean depends on a regressed one (see `prediction.row_values`).
+        return found | {name: jnp.ones(()) for name, free in self.fit.free if free.regressed}
 
     def _sums(self, function, rows, arguments):
         """(sums over all rows of the weights times what `function` gives (q, …), their Jacobian), in blocks."""

@@ -67,10 +67,13 @@ def _by_class(fit, L):
 def scale_of(fit):
     """ "log", "logit" or "cloglog", of which a difference in lin is a logarithm of a ratio; None for other means. Found
     from the mean itself: which of its transforms has slope 1 in lin."""
-    width = fit.model.width()
+    width, means = fit.model.width(), effects.Means(fit)
+    values = means._values()
+    mean = lambda v: effects._mean_of(fit.model, v, values)
     if width is not None:
-        return "log" if _softmax(fit, width) else None
-    mean = lambda v: effects._mean_of(fit.model, v, {})
+        return "log" if _softmax(mean, width) else None
+    if means.classes is not None:
+        return None
     kinds = {
         "log": jnp.log,
         "logit": lambda m: jnp.log(m) - jnp.log1p(-m),
@@ -84,15 +87,15 @@ def scale_of(fit):
     return None
 
 
-def _softmax(fit, width):
+def _softmax(mean, width):
     """Whether the logarithms of ratios of the means are linear in lin, so that their slopes are the same anywhere."""
-    slope = jax.jacobian(lambda v: jnp.log(effects._mean_of(fit.model, v, {})))
+    slope = jax.jacobian(lambda v: jnp.log(mean(v)))
     here, there = (np.asarray(slope(jnp.linspace(low, 0.7, width))) for low in (-0.4, 0.1))
     return np.allclose(here - here[:1], there - there[:1], atol=1e-9)
 
 
 def _ratio_title(fit):
-    kind = None if fit.family.parametrize_ is not None and fit.free else scale_of(fit)
+    kind = scale_of(fit)
     if kind is None:
         raise ValueError(f"with link {fit.link.name!r} the exponential of a coefficient is no ratio of means or odds; "
                          "use fit.contrasts(…), or fit.marginal_effects(change='ratio')")  # fmt: skip
@@ -200,7 +203,7 @@ class _Back:
     """The mean of a row from its lin, a name of its own for each fit."""
 
     def __init__(self, fit):
-        self.model = fit.model
+        self.model, self.values = fit.model, effects.Means(fit)._values()
 
     def __call__(self, v):
-        return effects._mean_of(self.model, v, {})
+        return effects._mean_of(self.model, v, self.values)

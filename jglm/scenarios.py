@@ -20,7 +20,7 @@ SUMMARIES = ("mean", "median", "zero")
 def rows_of(fit, X, offset, exposure, weights):
     """The `ArrayRows` or `FrameRows` of new data X, or of the rows of the fit that have weight."""
     if X is None:
-        prepared = fit._data("the rows of the fit")
+        prepared = fit._data("an average over the rows")
         if fit.formula is not None and fit._frame is None:
             raise ValueError("the fit has no data frame (fitted to a stream, detached or loaded); give one by X=")
         shift = prepared.offset
