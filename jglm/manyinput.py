@@ -244,7 +244,7 @@ def by_groups(X, y, groups, family, *, weights, offset, exposure, trials, interc
     labels, codes = _codes(groups, N)
     m, counts = len(labels), np.bincount(codes)
     order, ends = np.argsort(codes, kind="stable"), np.cumsum(counts)
-    key = np.array([padded_size(int(c)) for c in counts])
+    key = np.array([padded_size(int(c), 16) for c in counts])
     constant = bool(intercept) and not family.has_cutpoints
     parts = []
     for size_of in np.unique(key):

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 
 
-def padded_size(n):
-    """The number of rows that n are padded to: n plus at most an eighth (and 15)."""
-    step = max(16, 1 << max(n.bit_length() - 4, 0))
+def padded_size(n, least=64):
+    """The number of rows that n are padded to: a multiple of `least`, n plus at most an eighth (and less than `least`).
+    """
+    step = max(least, 1 << max(n.bit_length() - 4, 0))
     return -(-n // step) * step
 
 

@@ -132,9 +132,10 @@ class Problem:
         return place(list(zip(y, filled, offset, strict=True)))
 
     def bound(self, function, *static):
-        """A function of the model and of rows, compiled for the model."""
+        """A function of the model and of rows, compiled for the family and the link: rows know of no penalty."""
         if (function, static) not in self._bound:
-            self._bound[function, static] = bind(function, self.model, *static)
+            rows_of = Model(self.model.family, self.model.link, None)
+            self._bound[function, static] = bind(function, rows_of, *static)
         return self._bound[function, static]
 
     def _described(self, function, lin, *static):
