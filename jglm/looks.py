@@ -41,7 +41,19 @@ class Looks:
         self.scores_at = problem.bound(_many_scores)
 
     def __call__(self, flat, left_out):
+        grad, chi2, count = self.sums(flat, left_out)
+        return grad, self.dispersions(self.problem.model, flat, chi2, count)
+
+    def sums(self, flat, left_out):
+        """(gradients (S, P), Pearson's chi2 (S,), rows that count (S,)): sums over rows."""
         return self._passed(flat, left_out, self._sums)
+
+    @staticmethod
+    def dispersions(model, flat, chi2, count):
+        """(S,) from sums over all rows."""
+        free = np.maximum(count - np.count_nonzero(flat, axis=1), 1.0)
+        phi = chi2 / free if model.family.dispersion == "estimated" else np.ones(len(flat))
+        return np.maximum(phi, np.finfo(float).tiny)
 
     def losses(self, flat):
         """The losses (S,) of all rows."""
@@ -81,9 +93,7 @@ class Looks:
         with np.errstate(invalid="ignore", over="ignore"):  # NaN outside of the domain
             grad = self.problem.hosted.rtimes(lin.reshape(len(lin), -1))
         grad = np.moveaxis(grad.reshape(-1, S, width), 0, 2).reshape(S, -1)
-        free = np.maximum(count - np.count_nonzero(flat, axis=1), 1.0)
-        phi = chi2 / free if self.problem.model.family.dispersion == "estimated" else np.ones(S)
-        return grad, np.maximum(phi, np.finfo(float).tiny)
+        return grad, chi2, count
 
     def _losses(self, flat, _):
         lin, losses_at = self._lin(flat), self.problem.bound(_many_losses)

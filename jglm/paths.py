@@ -14,6 +14,8 @@ from jglm.model import Model
 from jglm.problem import Problem, flatten_host
 from jglm.progress import Counted
 from jglm.solvers import Status
+from jglm.streampaths import StreamSource
+from jglm.streams.asked import is_stream
 
 FEW = 1e-3  # the l1_ratio at which the largest strength of a ridge path is taken, as glmnet has it
 
@@ -106,7 +108,7 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=N
     strength s, as `jglm.fit` does for one.
 
     Args:
-        X, y: as in `jglm.fit`; or a formula and a data frame, as in `jglm.glm`.
+        X, y: as in `jglm.fit`; or a formula and a data frame (or a stream), as in `jglm.glm`.
         strengths: how many, from the least that leaves no penalized coefficient evenly in log down to `min_ratio` of
             it; or an array of them, all > 0.
         l1_ratio: between 0 (ridge) and 1 (lasso).
@@ -129,6 +131,9 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=N
     """
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
                  intercept=intercept, names=names, functions=functions)  # fmt: skip
+    if is_stream(y if isinstance(X, str) else X):
+        return _streamed(X, y, family, link, penalty_of(penalty, l1_ratio, penalty_weights), standardize, given,
+                         strengths, min_ratio, tol, progress)  # fmt: skip
     with jax.enable_x64(True):
         cache.enable()
         source = Source(X, y, family, link, penalty_of(penalty, l1_ratio, penalty_weights), standardize, given)
@@ -140,6 +145,31 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=N
             if bar is not None:
                 bar.close()
         return source.path(grid, points, models)
+
+
+def _streamed(X, y, family, link, penalty, standardize, given, strengths, min_ratio, tol, progress):
+    """The path of a stream."""
+    with jax.enable_x64(True):
+        cache.enable()
+        source = StreamSource(X, y, family, link, penalty, standardize, given)
+        if np.ndim(strengths):
+            grid = grid_of(source, strengths, min_ratio, None)
+        elif penalties.is_smooth(source.model.penalty):
+            raise ValueError("no strength of a penalty without kinks leaves nothing; give strengths= as an array")
+        else:
+            ratio = 1e-4 if min_ratio is None else checks.positive("min_ratio", min_ratio)
+            grid = source.grid(checks.whole("strengths", strengths), ratio)
+        bar = None if progress is False else Counted(len(grid), 0.0 if progress else 1.0, "strength")
+        try:
+            points, models = source.follow(grid, checks.positive("tol", tol), bar and bar.advance)
+        finally:
+            if bar is not None:
+                bar.close()
+        params, deviance, kkt = source.figures(grid, points, models)
+        return CoefficientPath(
+            source.model, grid, params, source.data.names, deviance, source.first,
+            [Status(int(v)) for v in points.status], points.n_iter, kkt, bool(source.intercept), source,
+        )  # fmt: skip
 
 
 def penalty_of(penalty, l1_ratio, weights):

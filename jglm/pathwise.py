@@ -7,6 +7,7 @@ Hessian, a digit nearer or so; the gradient alone decides where it ends (`sketch
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -197,7 +198,8 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
 
     Where such steps do not come nearer fast, Newton's own Hessians take over, strength by strength.
     """
-    look = Looks(problem, fold)
+    streamed = hasattr(problem, "looks")  # what answers by passes over files
+    look = problem.looks(fold) if streamed else Looks(problem, fold)
     strengths, count = np.asarray(strengths, float), len(strengths)
     left_out = np.full(count, -1) if left_out is None else left_out
     best = Points(flat.copy(), np.full(count, np.inf), np.full(count, Status.RUNNING), np.zeros(count, int))
@@ -229,6 +231,11 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
         trial[going] = best.flat[going] + share[going, None] * step[going]
     lost = np.flatnonzero(best.status == Status.RUNNING)
     for i in lost:
+        if streamed:
+            last = problem.finish(strengths[i], best.flat[i], tol)
+            best.flat[i], best.status[i], best.decrement[i] = last.flat, last.status, 0.0
+            best.n_iter[i] += len(last.history)
+            continue
         seen = problem if fold is None else without_fold(problem, fold, left_out[i])
         seen = seen.with_model(at_strength(problem.model, strengths[i]))
         start = problem.shape(best.flat[i]) if np.isfinite(best.decrement[i]) else None
@@ -237,7 +244,7 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
         best.n_iter[i] += len(last.history)
     if len(lost):
         slope[lost] = look(best.flat[lost], left_out[lost])[0]
-        models.hess[lost] = hessians(problem, best.flat[lost])
+        models.hess[lost] = (problem.hessians if streamed else partial(hessians, problem))(best.flat[lost])
     return best, Models(best.flat.copy(), slope, models.hess)
 
 
@@ -322,7 +329,11 @@ def strength_grid(problem, null, count, ratio):
     """`count` strengths from the least that leaves no penalized coefficient, down to `ratio` of it, evenly in log;
     `null` is the null point."""
     slope = Looks(problem)(null[None], np.array([-1]))[0][0]
-    highest = strength_max(problem, slope)
+    return falling(strength_max(problem, slope), count, ratio)
+
+
+def falling(highest, count, ratio):
+    """`count` strengths from the highest down to `ratio` of it."""
     if not highest > 0:
         raise ValueError("no column has any effect on the fit of the unpenalized ones; there is no path to follow")
     return highest * (1 + ABOVE) * np.geomspace(1.0, ratio, count)
@@ -330,6 +341,19 @@ def strength_grid(problem, null, count, ratio):
 
 def null_point(problem):
     """Flat coefficients of the fit of the unpenalized columns alone, zeros elsewhere."""
+    p, width, alone = problem.design.shape[1], problem.width, unpenalized(problem)
+    flat = np.zeros((width, p))
+    if alone.any():
+        null = problem.as_design(problem.design.columns(alone))
+        found = by_irls(null, None, 1e-9, 50)
+        if found is None or not found.status.converged:
+            found = by_solver(null, Newton(1e-9, 100), None, False)
+        flat[:, alone] = found.flat.reshape(width, -1)
+    return flat.ravel()
+
+
+def unpenalized(problem):
+    """Which columns have no penalty."""
     p, width = problem.design.shape[1], problem.width
     shape = Unknowns(jnp.zeros(p if problem.model.width() is None else (p, width)), {})
     terms, penalty = problem.model.terms(shape), problem.model.penalty
@@ -340,15 +364,7 @@ def null_point(problem):
         held = np.append(held, False)
         held[np.asarray(terms.members)[np.asarray(terms.strength) > 0]] = True
         held = held[:-1]
-    alone = ~held.reshape(width, p).any(axis=0)
-    flat = np.zeros((width, p))
-    if alone.any():
-        null = problem.as_design(problem.design.columns(alone))
-        found = by_irls(null, None, 1e-9, 50)
-        if found is None or not found.status.converged:
-            found = by_solver(null, Newton(1e-9, 100), None, False)
-        flat[:, alone] = found.flat.reshape(width, -1)
-    return flat.ravel()
+    return ~held.reshape(width, p).any(axis=0)
 
 
 def strength_max(problem, slope):

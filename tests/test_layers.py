@@ -24,7 +24,7 @@ ORDER = (
     "resampled", "delta", "profiles", "scenarios", "effects", "means", "rowmeans", "predictive", "intervals", "streams.sources", "streams.threads", "streams.columns", "streams.stream", "streams.store", "streams.states", "streams.factors",
     "streams.tabular",     "streams.layout", "streams.scan", "streams.checkpoint", "streams.later", "streams.streamed", "streams.ending", "streams.fitting", "streams.asked", "streams.predicting", "streams",
     "summary", "testresults", "restrictions", "candidates", "nullmodel", "hypotheses", "byterm", "goodness", "tested", "comparison", "overview", "results", "familycheck", "api", "updating", "separating", "scan",
-    "resampling", "plot", "paths", "crossvalidation", "manyinput", "moderation", "manyfits", "many", "estimators", "files", "launch", "demo",
+    "resampling", "plot", "streampaths", "paths", "crossvalidation", "manyinput", "moderation", "manyfits", "many", "estimators", "files", "launch", "demo",
     "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}

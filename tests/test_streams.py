@@ -1,10 +1,12 @@
 """Streams: fits of files are those of the same rows in memory; faults end in clear errors, from which a fit goes on."""
 
+import doctest
 import errno
 import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -365,3 +367,25 @@ def test_progress_tells_rows_and_passes(folder, capsys):
     assert "first pass" in said
     assert "row/s" in said
     assert "from the optimum" in said
+
+
+# --------------------------------------------------------------------------- paths, docs
+def test_a_path_of_a_stream(folder, frame):
+    options = dict(family="poisson", strengths=6, tol=1e-8, progress=False)
+    here = jglm.path(FORMULA, frame, **options)
+    there = jglm.path(FORMULA, jglm.open_parquet(folder), **options)
+    assert here.names == there.names
+    assert np.allclose(here.strengths, there.strengths, rtol=1e-9)
+    assert np.allclose(here.params, there.params, atol=1e-8)
+    assert np.array_equal(here.params == 0, there.params == 0)
+    assert np.allclose(here.deviance, there.deviance, rtol=1e-9)
+    assert there.null_deviance == pytest.approx(here.null_deviance)
+    fit = there.fit_at(there.strengths[2])
+    assert fit.deviance == pytest.approx(there.deviance[2])
+    with pytest.raises(ValueError, match="scale"):
+        jglm.path(FORMULA, jglm.open_parquet(folder), standardize=True, **options)
+
+
+def test_the_page_runs():
+    page = Path(__file__).parents[1] / "docs" / "streams.md"
+    assert doctest.testfile(str(page), module_relative=False).failed == 0

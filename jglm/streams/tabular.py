@@ -108,7 +108,7 @@ class Tabular:
         return self  # a block is read once: it keeps the type that it was stored in, products are the caller's
 
     def times(self, coef):
-        return products.compiled("matvec", self, coef)
+        return np.array(products.compiled("matvec", self, coef))  # a copy, which may be written to
 
     def rtimes(self, r):
         return products.compiled("rmatvec", self, r)
