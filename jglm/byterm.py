@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from jglm import checks, estimate, hypotheses, inference
+from jglm import checks, estimate, hypotheses, inference, penalties
+from jglm.designs import Dense
 from jglm.problem import flatten_host
 from jglm.sandwich import ROBUST
 from jglm.testresults import HypothesisTests, adjust_pvalues
@@ -74,14 +75,19 @@ class _Refits:
 
     def _fit(self, columns):
         fit, prepared = self.fit, self.fit._data("the fits without a term")
-        if not columns.any():
-            raise ValueError("without this term no column is left; use test='Wald', or fit with an intercept")
-        names = [n for n, c in zip(fit.names, columns, strict=True) if c]
-        part = dataclasses.replace(prepared, design=prepared.design.columns(columns), names=names)
+        names, penalty = [n for n, c in zip(fit.names, columns, strict=True) if c], None
+        design = prepared.design.columns(columns) if names else None
+        if design is None:  # the offset (and cutpoints) alone: a column of zeros, held at 0
+            names, penalty = [""], penalties.ridge(1.0)
+            design = Dense(np.zeros((len(prepared.y), 1)), "float64")
+        part = dataclasses.replace(
+            prepared, design=design, names=names, intercept=prepared.intercept and penalty is None
+        )
         family = fit.family.replace(free=fit.free) if self.jointly else fit.family
-        found = estimate.estimate(part, family, fit.link, None, **OPTIONS)
+        found = estimate.estimate(part, family, fit.link, penalty, **OPTIONS)
+        params, kept = (found.coef, found.kept) if penalty is None else (found.coef * np.nan, found.kept & False)
         return dataclasses.replace(
-            fit, model=found.model, params=found.coef, names=names, kept=found.kept, deviance=found.deviance,
+            fit, model=found.model, params=params, names=names, kept=kept, deviance=found.deviance,
             pearson_chi2=found.chi2, status=found.status, nuisance=found.nuisance if self.jointly else fit.nuisance,
             separated=found.separated, formula=None, _prepared=part, _unscaled=None, _joint=None, _robust=None,
             _null=None, _llf=found.llf if np.isfinite(found.llf) else None, _phi=None,

@@ -19,9 +19,9 @@ def hosmer_lemeshow(fit, groups):
         raise ValueError(f"groups is {groups!r}; it must be a whole number >= 3")
     family, support = fit.family, fit.family.support
     binary = family.dim is None and family.T_ is None and (support.low, support.high) == (0.0, 1.0)
-    if not ((binary and family.dispersion == "fixed") or family.response == "label"):
-        raise ValueError(f"the test of Hosmer and Lemeshow is for two or more classes; the family is {family.name!r}; "
-                         "see fit.by_group and fit.dispersion_test")  # fmt: skip
+    if family.parametrize_ is not None or not ((binary and family.dispersion == "fixed") or family.response == "label"):
+        raise ValueError(f"the test of Hosmer and Lemeshow is for classes without an order; the family is "
+                         f"{family.name!r}; see fit.by_group and fit.dispersion_test")  # fmt: skip
     with jax.enable_x64(True):
         y, mu, w = _rows(fit)
     y, mu = (np.column_stack([1 - v, v]) if v.ndim == 1 else v for v in (y, mu))
@@ -89,6 +89,8 @@ def _excess(fit):
     """w (y - mu)^2 / V - 1 of the rows that count; with y in place of mu beside it where V is the mean (Cameron and
     Trivedi 1990), which has the same expectation and a smaller variance."""
     prepared = fit._data("a test of the dispersion")
+    if fit.family.parametrize_ is not None:
+        return fit.residuals(kind="pearson")[prepared.weight > 0] ** 2 - 1
     problem = Problem(fit.model, prepared, fit.kept)
     rows, _ = problem.at(problem.lin(flatten_host(fit.params[fit.kept])))
     on = prepared.weight > 0
