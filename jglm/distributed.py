@@ -158,10 +158,17 @@ class Together:
         return gather(value)
 
     def sum(self, tree):
-        """The sum over processes of a tree of arrays, as NumPy: one vector travels."""
-        gather(None)  # that all have come so far
+        """The sum over processes of a tree of arrays, as NumPy: one vector travels. None is that of no rows."""
+        sizes = gather(None if tree is None else sum(np.size(v) for v in jax.tree.leaves(tree)))
+        if None in sizes:  # a process without rows takes the shape of the others'
+            other = next((t for t in gather(tree) if t is not None), None)
+            tree = jax.tree.map(lambda v: np.zeros_like(np.asarray(v)), other) if tree is None else tree
+        if len({size for size in sizes if size is not None}) > 1:
+            raise ValueError(f"the processes' sums differ in size ({sizes}); their data must agree")
         leaves, shape = jax.tree.flatten(tree)
         leaves = [np.asarray(v) for v in leaves]
+        if not leaves:
+            return tree
         flat = np.concatenate([np.ravel(v).astype(np.float64) for v in leaves])
         with jax.enable_x64(True):
             total, parts, at = _total(flat), [], 0
