@@ -11,6 +11,7 @@ import pytest
 from scipy import optimize, stats
 
 import jglm
+from jglm import profiles
 
 CASES = json.loads((Path(__file__).parent / "references" / "inference" / "profiles.json").read_text())
 QUANTILE = stats.chi2.ppf(0.95, 1)
@@ -140,6 +141,16 @@ def test_functions_have_the_profiles_of_what_they_are():
         Z = np.column_stack([X[:, 0] + t, X[:, 1:]])
         other = jglm.fit(Z, y, family="poisson", intercept=False, tol=1e-11)
         assert other.deviance - fit.deviance == pytest.approx(QUANTILE, abs=1e-5)
+
+
+def test_ends_do_not_depend_on_how_many_are_sought_at_once(monkeypatch):
+    rng, X = arrays()
+    fit = jglm.fit(X, rng.poisson(np.exp(0.3 + 0.4 * X[:, 0])), family="poisson", tol=1e-11)
+    whole = fit.conf_int(method="profile")
+    monkeypatch.setattr(profiles, "ROWS", 1)  # lanes that are done leave the batch
+    np.testing.assert_allclose(fit.conf_int(method="profile"), whole, rtol=1e-9)
+    monkeypatch.setattr(profiles, "CHUNK", 360)
+    np.testing.assert_allclose(fit.conf_int(method="profile"), whole, rtol=1e-9)
 
 
 def test_separation_has_an_infinite_end():
