@@ -243,6 +243,8 @@ def markdown(runs, killed):
     lines = [
         "# Benchmark: data larger than memory", "",
         f"- Date: {first.date}; {first.cpu}, {record.cores()} cores; load average before the run: {first.load}",
+        *(["- **The machine was busy with other programs**: times by the clock are several times those of an idle one; "
+           "those of all cores together tell more"] if (first.load or 0) > record.cores() else []),
         f"- {versions}",
         f"- {first.rows:,} rows, {first.gigabytes:g} GB decoded: 8 float32 and 4 float64 numbers, 6 factors of 3 to 50 "
         "levels stored as text, a count; Poisson regression with standard errors, 105 coefficients", "",
@@ -276,8 +278,8 @@ def speeds(found, rows):
         if name == "jglm":
             lines += [
                 f"- Decoding the same columns alone, on the same cores: {told(*seconds)} with factors as {kind}; a "
-                f"gradient pass runs at {100 * seconds[0] / typical:.0f}% of that speed ({100 * seconds[1] / busy:.0f}% "
-                "by the time of all cores)."
+                f"gradient pass runs at {100 * seconds[0] / typical:.0f}% of that speed "
+                f"({100 * seconds[1] / busy:.0f}% by the time of all cores)."
                 for kind, seconds in found["decode"].decode.items()
             ]
         else:

@@ -382,6 +382,8 @@ def test_a_path_of_a_stream(folder, frame):
     assert there.null_deviance == pytest.approx(here.null_deviance)
     fit = there.fit_at(there.strengths[2])
     assert fit.deviance == pytest.approx(there.deviance[2])
+    with pytest.raises(ValueError, match="data in memory"):
+        jglm.cross_validate(FORMULA, jglm.open_parquet(folder), family="poisson")
     with pytest.raises(ValueError, match="scale"):
         jglm.path(FORMULA, jglm.open_parquet(folder), standardize=True, **options)
 
