@@ -11,10 +11,10 @@ STATISTICS = {
     "Observations": "nobs", "Coefficients": "rank", "Dispersion": "scale", "Deviance": "deviance",
     "Log-likelihood": "llf", "AIC": "aic", "BIC": "bic",
 }  # fmt: skip
-LATEX = {c: "\\" + c for c in "&%$#_{}"} | {
+LATEX = str.maketrans({c: "\\" + c for c in "&%$#_{}"} | {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"\textless{}",
     ">": r"\textgreater{}",
-}  # fmt: skip
+})  # fmt: skip
 
 
 @dataclass(repr=False)
@@ -95,7 +95,7 @@ class Comparison:
 
     def to_latex(self):
         """The table as LaTeX, with the rules of booktabs."""
-        clean = lambda text: "".join(LATEX[c] if c in LATEX else c for c in text)
+        clean = lambda text: text.translate(LATEX)
         line = lambda head, cells: " & ".join([clean(head), *map(clean, cells)]) + r" \\"
         parts = [(kind, line(head, cells)) for kind, head, cells in self._cells()]
         coefs = [text for kind, text in parts if kind != "fact"]
