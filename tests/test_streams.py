@@ -200,11 +200,11 @@ def test_a_cache_is_read_in_place_of_the_files(folder, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(stream.sources.ParquetSource, "_batches", read)
         second = fit()
-    assert np.array_equal(first.params, second.params)
-    assert first.deviance == second.deviance
+    assert np.allclose(first.params, second.params, rtol=0, atol=1e-14)
+    assert first.deviance == pytest.approx(second.deviance, rel=1e-14)
     piece = next(tmp_path.rglob("piece-000001.arrow"))
     piece.write_bytes(piece.read_bytes()[:-100])  # cut short: written again
-    assert np.array_equal(fit().params, first.params)
+    assert np.allclose(fit().params, first.params, rtol=0, atol=1e-14)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(folder, tmp_path, monkeypatch):
@@ -313,7 +313,8 @@ def test_a_killed_process_goes_on_where_it_was(folder, frame, tmp_path):
     codes = [subprocess.run([*command, str(last)]).returncode for last in (2, 2, 0)]
     assert codes == [-9, -9, 0]
     whole = jglm.glm(FORMULA, jglm.open_parquet(folder), family="poisson", **QUIET)
-    assert np.array_equal(np.load(tmp_path / "out.npy"), whole.params)
+    # Levels have the numbers under which some thread first met them: sums may differ in their last bit.
+    assert np.allclose(np.load(tmp_path / "out.npy"), whole.params, rtol=0, atol=1e-14)
 
 
 def test_an_interrupted_pass_keeps_its_sums(folder, tmp_path, monkeypatch):
