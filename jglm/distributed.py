@@ -16,6 +16,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 TIMEOUT = 300  # seconds
 LEAVING = 20  # that the first to end waits for the others
+# (rank, size, what tells JAX itself) of MPICH and Intel MPI, and of Open MPI from 5 on
+LAUNCHERS = (
+    ("PMI_RANK", "PMI_SIZE", ("SLURM_JOB_ID",)),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ("OMPI_MCA_orte_hnp_uri", "SLURM_JOB_ID")),
+)
 VARIABLES = ("JGLM_COORDINATOR", "JGLM_PROCESSES", "JGLM_PROCESS")  # set by `jglm fit --processes`
 
 
@@ -24,7 +29,7 @@ def initialize(coordinator=None, processes=None, process=None, *, timeout=TIMEOU
 
     Args:
         coordinator: "host:port" of the first process; None where a launcher tells: SLURM, Open MPI or Kubernetes (found
-            by `jax.distributed`), MPICH and Intel MPI by their PMI variables (with MASTER_ADDR), or
+            by `jax.distributed`), MPICH, Intel MPI and Open MPI 5 by their variables (with MASTER_ADDR), or
             `jglm fit --processes`.
         processes: how many there are; process: which of them this is, from 0.
         timeout: seconds to wait for the others.
@@ -81,7 +86,7 @@ def _reach(coordinator, timeout):
 
 
 def _given(coordinator, processes, process):
-    """The arguments, with what jglm's own launcher or PMI (MPICH, Intel MPI) say where they say nothing."""
+    """The arguments, with what jglm's own launcher or MPI's say where they say nothing."""
     if coordinator is not None:
         if ":" not in coordinator:
             raise ValueError(f"coordinator is {coordinator!r}; it must be 'host:port'")
@@ -90,9 +95,10 @@ def _given(coordinator, processes, process):
         return coordinator, int(processes), int(process)
     if VARIABLES[0] in os.environ:
         return os.environ[VARIABLES[0]], int(os.environ[VARIABLES[1]]), int(os.environ[VARIABLES[2]])
-    if "PMI_RANK" in os.environ and "PMI_SIZE" in os.environ and "SLURM_JOB_ID" not in os.environ:
-        where = f"{os.environ.get('MASTER_ADDR', '127.0.0.1')}:{os.environ.get('MASTER_PORT', '29400')}"
-        return where, int(os.environ["PMI_SIZE"]), int(os.environ["PMI_RANK"])
+    for rank, size, found in LAUNCHERS:
+        if rank in os.environ and size in os.environ and not any(name in os.environ for name in found):
+            where = f"{os.environ.get('MASTER_ADDR', '127.0.0.1')}:{os.environ.get('MASTER_PORT', '29400')}"
+            return where, int(os.environ[size]), int(os.environ[rank])
     return coordinator, processes, process
 
 

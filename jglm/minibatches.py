@@ -75,7 +75,8 @@ def run(problem, solver, begin, metrics, epoch, n, batch, progress):
                 flat = np.asarray(mean - step)
                 state = solver.restart(state, jnp.asarray(flat))
             if bar is not None:
-                bar(i + 1, *history[-1], float(jnp.sqrt(n * jnp.maximum(slope @ step, 0.0))))
+                left = float(jnp.sqrt(n * jnp.maximum(slope @ step, 0.0)))
+                bar(i + 1, history[-1][0], history[-1][1], left)
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
     finally:

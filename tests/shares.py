@@ -12,8 +12,8 @@ import numpy as np
 
 N = 601
 DEVICES = ("factors", "softmax lasso", "sparse", "free", "sketched")
-PROCESSES = {2: ("labels",), 4: ("factors", "softmax lasso")}
-TOLD = {*DEVICES, *PROCESSES[2]}
+PROCESSES = {2: ("labels", "stream"), 4: ("factors", "softmax lasso")}
+TOLD = {*DEVICES, "labels"}
 
 
 def data():
@@ -53,10 +53,24 @@ def cases(part=slice(None), names=None, **given):
             X, frame.label.to_numpy(), family="categorical", penalty=lasso(5.0), **beside
         ),
         "sparse": lambda: jglm.fit(Columns((Dense(X, "float64"), Sparse.of(sparse))), gamma, family="gamma", **beside),
+        "stream": lambda: jglm.glm("y ~ x1 + g + C(year)", _rows_on_disk(), family="poisson", **columns),
         "free": lambda: jglm.fit(X, frame.y, family="negative_binomial", **beside),
         "sketched": lambda: jglm.fit(X, frame.y, family="poisson", solver="sketched", **beside),
     }
     return {name: made[name]() for name in made if names is None or name in names}
+
+
+def write(folder):
+    """The rows as Parquet files in a folder."""
+    frame = data()
+    for i in range(4):
+        frame.iloc[i * 150 : (i + 1) * 150 if i < 3 else None].to_parquet(os.path.join(folder, f"{i}.parquet"))
+
+
+def _rows_on_disk():
+    import jglm
+
+    return jglm.open_parquet(os.environ["SHARES_FOLDER"])
 
 
 def told(fit):
@@ -65,7 +79,7 @@ def told(fit):
     listed = lambda v: [None if u != u else u for u in np.ravel(np.asarray(v, float)).tolist()]
     names = ("deviance", "null_deviance", "llf", "pearson_chi2", "aic", "nobs", "df_resid", "scale")
     return {
-        "names": fit.names, "levels": fit.levels and [str(v) for v in fit.levels], "params": listed(fit.params),
+        "names": fit.names, "levels": [str(v) for v in fit.levels or []], "params": listed(fit.params),
         "bse": listed(fit.bse) if smooth else [], **{k: listed(getattr(fit, k)) for k in names},
         "family_params": listed(list(fit.family_params.values())), "converged": [float(fit.converged)],
         "family_params_se": listed(list(fit.family_params_se.values())),

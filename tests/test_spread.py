@@ -67,12 +67,14 @@ def test_over_eight_devices(whole):
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_over_processes(whole, count):
+def test_over_processes(whole, count, tmp_path, monkeypatch):
+    shares.write(tmp_path)
+    monkeypatch.setenv("SHARES_FOLDER", str(tmp_path))
     where = f"127.0.0.1:{free_port()}"
     processes = [start(where, count, i) for i in range(count)]
     found = [told(p) for p in processes]
     assert all(other == found[0] for other in found), "processes differ in some bit"
-    assert_same(found[0], whole)
+    assert_same(found[0], whole | {"stream": whole["factors"]})
 
 
 def test_a_process_that_never_arrives_ends_in_an_error():
@@ -82,6 +84,24 @@ def test_a_process_that_never_arrives_ends_in_an_error():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
     )
     assert "could not be reached within 1 seconds" in out.stdout
+
+
+def test_launchers_are_known_by_their_variables(monkeypatch):
+    told = lambda **variables: _told(monkeypatch, variables)
+    assert told(PMI_RANK="3", PMI_SIZE="8", MASTER_ADDR="node1") == ("node1:29400", 8, 3)
+    ours = dict(JGLM_COORDINATOR="127.0.0.1:5", JGLM_PROCESSES="2", JGLM_PROCESS="1")
+    assert told(**ours) == ("127.0.0.1:5", 2, 1)
+    mpi = dict(OMPI_COMM_WORLD_RANK="0", OMPI_COMM_WORLD_SIZE="4")
+    assert told(**mpi) == ("127.0.0.1:29400", 4, 0)
+    assert told(**mpi, OMPI_MCA_orte_hnp_uri="1.0;tcp://10.0.0.1:1") == (None, None, None)  # JAX finds these
+    assert told(PMI_RANK="3", PMI_SIZE="8", SLURM_JOB_ID="7") == (None, None, None)
+
+
+def _told(monkeypatch, variables):
+    with monkeypatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        return jglm.distributed._given(None, None, None)
 
 
 def test_bad_addresses_are_refused():

@@ -62,7 +62,8 @@ class Minibatch:
                 raise ValueError(
                     f"the rate of Minibatch is {optimizer!r}; it must be positive, a schedule or an optimizer"
                 )
-            optimizer = optax.sgd(RATE if optimizer is None else optimizer)
+            rate: Any = RATE if optimizer is None else optimizer
+            optimizer = optax.sgd(rate)
         for name, value in (("batch", batch), ("epochs", epochs)):
             if value is not None and (int(value) != value or value < 1):
                 raise ValueError(f"{name} is {value!r}; it must be a positive whole number")
