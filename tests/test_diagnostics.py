@@ -238,3 +238,16 @@ def test_charts_show_what_they_say(fits):
     assert [bar.get_height() for bar in ax.patches] == pytest.approx([63, 40, 47])
     with pytest.raises(ValueError, match="no column"):
         plot.partial_residuals(fit, new(), "age")
+
+
+def test_classes_that_are_all_alike_have_leverages_too(data):
+    X, rng = data
+    y = rng.integers(0, 3, 60)
+    alike = jglm.fit(X, y, family="categorical", penalty=jglm.penalties.ridge(1.0))
+    mu, Z = alike.predict(), np.column_stack([np.ones(60), X])
+    V = np.einsum("ij,jk->ijk", mu, np.eye(3)) - np.einsum("ij,ik->ijk", mu, mu)
+    H = np.einsum("ijk,ia,ib->jakb", V, Z, Z).reshape(9, 9)
+    C = np.linalg.pinv(H + np.diag([0.0, 1.0, 1.0] * 3), rcond=1e-9).reshape(3, 3, 3, 3)
+    right = np.einsum("ijk,ia,kajb,ib->i", V, Z, C, Z)
+    np.testing.assert_allclose(alike.leverage(), right, rtol=1e-5)
+    assert np.all(alike.cooks_distance() < 1)
