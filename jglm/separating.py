@@ -16,8 +16,9 @@ def find_separation(X, y, *, family, link=None, weights=None, weight_kind="prior
     Args:
         X, y: arrays as `jglm.fit` takes them, or a formula and a data frame as `jglm.glm` does.
         family, link, weights, weight_kind, offset, exposure, trials, intercept, names, functions: as there.
-        method: "lp" (Konis 2007; exact, large data row by row), or "rectifier" (Correia, Guimaraes and Zylkin 2019),
-            passes of least squares.
+        method: "lp" (Konis 2007; large data enter a few rows at a time), or "rectifier" (Correia, Guimaraes and Zylkin
+            2019), passes of least squares, which needs no linear program and raises ValueError where it decides too
+            slowly.
 
     Returns a `jglm.Separation`: kind, rows, columns, infinite, direction; true where there is separation. Raises
     ValueError for families whose mean takes parameters besides (beta, ordinal, …).
