@@ -59,10 +59,3 @@ def refuse_learnt(*formulas):
     if learnt:
         raise ValueError(f"{learnt[0]} learns from the data, of which each process has a share; transform that column "
                          "before the rows are shared out")  # fmt: skip
-
-
-def refuse_other_names(names, gather):
-    """ValueError where another process has other columns."""
-    for i, other in enumerate(gather(list(names))):
-        if other != list(names):
-            raise ValueError(f"process {i} has the columns {other[:5]}, this one {list(names)[:5]}; they must agree")

@@ -27,6 +27,10 @@ NAMES = ("auto", "newton", "sketched", "lbfgs")
 def fit_spread(prepared, family, link, penalty, mesh, options):
     """(Estimate, Prepared with the counts of all rows, what a `Fit` would compute later: covariances and null deviance)
     of the rows of this process and of the others' of the mesh. Raises as `estimate.estimate`."""
+    if any(other != list(prepared.names) for other in shards.gather(mesh, list(prepared.names))):
+        raise ValueError(
+            "the processes have columns of other names or in another order; they must agree in all but rows"
+        )
     design, weight = prepared.design, prepared.weight
     kept = np.ones(design.shape[1], bool) if penalty is not None else independent(mesh, design, weight)
     if not kept.any():
