@@ -84,7 +84,7 @@ class Layout:
             stream.refuse_unknown(name)
         bare = {f.expr for term in formula.rhs for f in term.factors}
         marked = {coding.column_of(expr) for expr in bare if coding.column_of(expr) not in (None, expr)}
-        both = sorted(name for name in marked if name in bare and self._kind(name) == "number")
+        both = sorted(str(name) for name in marked if name in bare and self._kind(name) == "number")
         if both:
             raise ValueError(f"column {both[0]!r} stands as a number and in C() besides; with a stream give one of "
                              "them another name")  # fmt: skip
