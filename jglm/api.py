@@ -99,7 +99,9 @@ def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
         return _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, options)
     if options.pop("checkpoint") is not None or options.pop("resume"):
         raise ValueError("checkpoint= and resume= are for streams (jglm.open_parquet); data in memory are fitted anew")
-    (covariance, hac), rows = _covariance_of(*covariance, given["weight_kind"], y if given["formula"] else None)
+    name, groups = covariance
+    frame = y if given["formula"] else None
+    (covariance, hac), rows = _covariance_of(name, groups, given["weight_kind"], frame)
     checks.choice("dtype", options["dtype"], DTYPES)
     checks.choice("dispersion", dispersion, (None, *DISPERSIONS))
     options |= dict(tol=checks.positive("tol", options["tol"]), max_iter=checks.whole("max_iter", options["max_iter"]))

@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 import warnings
+from typing import Any
 
 EXAMPLES = """examples:
   jglm fit policies.parquet "claims ~ age + C(region)" --family poisson --exposure years --out model.jglm
@@ -214,7 +215,7 @@ def predict(arguments):
     if arguments.out:
         files.kind(arguments.out)
     found = jglm.load(arguments.model)
-    values = found.predict(files.read(arguments.data), kind=arguments.kind)
+    values: Any = found.predict(files.read(arguments.data), kind=arguments.kind)
     if values.ndim == 1:
         table = pandas.DataFrame({"prediction": values})
     else:

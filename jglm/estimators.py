@@ -1,6 +1,7 @@
 """Generalized linear models as scikit-learn has its estimators: GLMRegressor, GLMClassifier and their CV forms."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from jglm import api, penalties, resolve
 from jglm.crossvalidation import cross_validate
 
-ACCEPTED = dict(accept_sparse="csr", dtype=[np.float64, np.float32])
+ACCEPTED: Any = dict(accept_sparse="csr", dtype=[np.float64, np.float32])
 
 
 class _Linear(BaseEstimator):
@@ -22,6 +23,23 @@ class _Linear(BaseEstimator):
     The objective is scikit-learn's: the mean loss, weighted, plus
     alpha (l1_ratio |coef|_1 + (1 - l1_ratio) / 2 |coef|_2^2); the intercept is not penalized.
     """
+
+    # What the four take, each its own of them.
+    family: Any
+    link: Any
+    alpha: Any
+    alphas: Any
+    l1_ratio: Any
+    eps: Any
+    cv: Any
+    rule: Any
+    penalty: Any
+    fit_intercept: Any
+    solver: Any
+    tol: Any
+    max_iter: Any
+    warm_start: Any
+    covariance: Any
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -109,7 +127,7 @@ class _Regressor(RegressorMixin, _Linear):
         else:
             null = api.fit(
                 np.ones((len(y), 1)), y, family=family, link=self.fit_.link, weights=w, offset=offset,
-                exposure=exposure, intercept=False, covariance=None, progress=False,
+                exposure=exposure, intercept=False, progress=False,
             ).predict()  # fmt: skip
         with jax.enable_x64(True):
             own, constant = (float(w @ np.asarray(family.deviance(y, at))) for at in (mu, null))
@@ -199,10 +217,10 @@ class _Classifier(ClassifierMixin, _Linear):
 
     def decision_function(self, X):
         """The log odds (n,) of the second of two classes; of more, linear predictors (n, k) that sum to 0."""
-        X = self._new(X)
+        rows: Any = self._new(X)
         if len(self.classes_) == 2:
-            return self.fit_.predict(X, kind="link")
-        return X @ self.coef_.T + self.intercept_
+            return self.fit_.predict(rows, kind="link")
+        return rows @ self.coef_.T + self.intercept_
 
     def predict_proba(self, X):
         """Probabilities (n, k) of the classes."""
@@ -262,10 +280,11 @@ class _Chosen(_Linear):
     def _choose(self, X, y, family, sample_weight, offset=None, exposure=None, labels=None):
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
         total = float(X.shape[0] if weights is None else np.sum(weights))
-        strengths = self.alphas if np.ndim(self.alphas) == 0 else np.asarray(self.alphas, float) * total
+        strengths: Any = self.alphas if np.ndim(self.alphas) == 0 else np.asarray(self.alphas, float) * total
+        folds: Any = self._folds(X, y if labels is None else labels)
         found = cross_validate(
-            X, y, family=family, link=self.link, folds=self._folds(X, y if labels is None else labels),
-            strengths=strengths, l1_ratio=self.l1_ratio, min_ratio=self.eps, weights=weights, offset=offset,
+            X, y, family=family, link=self.link, folds=folds, strengths=strengths, l1_ratio=self.l1_ratio,
+            min_ratio=self.eps, weights=weights, offset=offset,
             exposure=exposure, intercept=self.fit_intercept, names=self._names(), tol=self.tol, progress=False,
         )  # fmt: skip
         self.alphas_ = found.strengths / total if np.ndim(self.l1_ratio) else found.strengths[0] / total
@@ -277,7 +296,7 @@ class _Chosen(_Linear):
 
     def _folds(self, X, y):
         """(n,) numbers of the folds that scikit-learn's splitter makes."""
-        split = check_cv(self.cv, y, classifier=isinstance(self, ClassifierMixin))
+        split: Any = check_cv(self.cv, y, classifier=isinstance(self, ClassifierMixin))
         fold = np.full(X.shape[0], -1)
         for i, (_, test) in enumerate(split.split(np.zeros((X.shape[0], 1)), y)):
             if np.any(fold[test] >= 0):

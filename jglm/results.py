@@ -82,9 +82,9 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
     _unscaled: np.ndarray | None = None
     _joint: tuple | None = None
     _robust: np.ndarray | None = None
-    _null: float | None = None
-    _llf: float | None = None
-    _phi: float | None = None
+    _null: Any = None
+    _llf: Any = None
+    _phi: Any = None
 
     # ------------------------------------------------------------------ counts and sums
     @property
