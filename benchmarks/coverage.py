@@ -22,10 +22,10 @@ import numpy as np
 import jglm
 from benchmarks import record
 from benchmarks.coverage_cases import CASES, ROWS, design, model
-from jglm import inference
 from jglm.designs import Dense
 from jglm.drivers import solve
-from jglm.joint import per_row
+from jglm.fitting.joint import per_row
+from jglm.inference import tails
 from jglm.model import Data, Query, Unknowns, evaluate
 from jglm.rows import eta_of, row_derivatives
 from jglm.solvers import Newton, Status
@@ -146,9 +146,9 @@ class Simulation:
 
     def reaches(self, count):
         """Quantiles of the intervals: t for coefficients where the dispersion is estimated, else normal."""
-        reach = np.full(count, inference.quantile(0.975, None))
+        reach = np.full(count, tails.quantile(0.975, None))
         if self.family.dispersion == "estimated":
-            reach[: np.size(self.case.coef)] = inference.quantile(0.975, ROWS - np.size(self.case.coef))
+            reach[: np.size(self.case.coef)] = tails.quantile(0.975, ROWS - np.size(self.case.coef))
         return reach
 
     def agrees_with_fit(self, y, estimates, errors):

@@ -3,7 +3,7 @@
     python -m benchmarks.coverage_kinds [--fits 20000] [--out benchmarks/results]
 
 Each case: 600 rows, a constant, a column x and a 0/1 column. Data sets are fitted by `jglm.fit_many`, 2,000 at a time,
-and all their profile ends are sought in one batch (`jglm.profiling`); robust covariances and the delta method are one
+and all their profile ends are sought in one batch (`inference.profiling`); robust covariances and the delta method are one
 vmapped program, which must agree with `jglm.fit` and its methods on the first data sets. Writes coverage_kinds.jsonl,
 coverage_kinds.md and coverage_kinds.png.
 """
@@ -22,14 +22,17 @@ import numpy as np
 
 import jglm
 from benchmarks import record
-from jglm import batch, inference, links, predictive, profiling, residuals
+from jglm import links
+from jglm.batches import batch
+from jglm.batches.stacked import Stack
+from jglm.diagnostics import residuals
+from jglm.inference import predictive, profiling, tails
+from jglm.inference.profiles import ByLanes
 from jglm.model import Model
-from jglm.profiles import ByLanes
-from jglm.stacked import Stack
 
 ROWS, GROUPS = 600, 200
 LOW, HIGH = 0.94, 0.96
-Z = inference.quantile(0.975, None)
+Z = tails.quantile(0.975, None)
 KINDS = ("Wald", "profile", "HC1", "HC3", "cluster", "effect", "mean", "prediction")
 
 
@@ -161,7 +164,7 @@ def profiles(program, ys, found, phi):
     models, which = np.repeat(np.arange(m), 2 * p), np.tile(np.repeat(np.arange(p), 2), m)
     sides = np.tile([-1.0, 1.0], m * p)
     flat, df = found, None if program.model.family.dispersion == "fixed" else n - p
-    z = np.full(len(models), inference.quantile(0.975, df))
+    z = np.full(len(models), tails.quantile(0.975, df))
     base = ByLanes(program.model, stack, None, np.arange(m))(flat, np.arange(m))
     info = profiling.information(base)
     starts = profiling.Starts(flat[models], base.value[models], base.grad[models], info[models], phi[models])
@@ -176,7 +179,7 @@ def cover(name, fits, chunk=2000):
     program = Program(case)
     family = program.model.family
     estimated = family.dispersion == "estimated"
-    reach = inference.quantile(0.975, ROWS - 3) if estimated else Z
+    reach = tails.quantile(0.975, ROWS - 3) if estimated else Z
     run = jax.jit(jax.vmap(program.errors))
     mu = np.asarray(program.mean(jnp.asarray(program.truth), program.X))
     effects = np.asarray(program.effects(jnp.asarray(program.truth)))

@@ -35,8 +35,10 @@ def worker(where, count, index, rows):
     X = rng.normal(size=(own, COLUMNS))
     y = (rng.uniform(size=own) < 1 / (1 + np.exp(-X[:, 0]))).astype(float)
     with jax.enable_x64(True):
-        from jglm import data, families, links, shards, spread
+        from jglm import families, links
+        from jglm.inputs import data
         from jglm.model import GRADIENT, Model, Query, Unknowns
+        from jglm.sharing import shards, spread
 
         family = families.bernoulli
         given = dict(weights=None, weight_kind="prior", offset=None, exposure=None, trials=None, intercept=False)

@@ -13,53 +13,54 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jglm import distributed, families, links, penalties, solvers
     from jglm.api import fit, glm, load
-    from jglm.comparison import Comparison, compare
-    from jglm.crossvalidation import CrossValidation, cross_validate
-    from jglm.delta import Estimates
+    from jglm.batches.many import fit_many
+    from jglm.batches.manyfits import ManyFits
     from jglm.designs import Dense
+    from jglm.diagnostics.separating import find_separation
+    from jglm.diagnostics.separation import Separation
+    from jglm.distributions.familycheck import check_family
     from jglm.drivers import Solution, solve
     from jglm.estimators import GLMClassifier, GLMClassifierCV, GLMRegressor, GLMRegressorCV
     from jglm.family import Family
-    from jglm.familycheck import check_family
-    from jglm.hypotheses import lr_test
-    from jglm.jackknife import influence
+    from jglm.fitting.updating import Updating
+    from jglm.inference.comparison import Comparison, compare
+    from jglm.inference.delta import Estimates
+    from jglm.inference.hypotheses import lr_test
+    from jglm.inference.profiles import Profile
+    from jglm.inference.sandwich import HAC
+    from jglm.inference.testresults import HypothesisTest, HypothesisTests, adjust_pvalues
     from jglm.links import Link
-    from jglm.many import fit_many
-    from jglm.manyfits import ManyFits
     from jglm.model import Data, Model, Unknowns
-    from jglm.paths import CoefficientPath, path
-    from jglm.profiles import Profile
-    from jglm.resampled import Bootstrap
-    from jglm.resampling import bootstrap
+    from jglm.regularization.crossvalidation import CrossValidation, cross_validate
+    from jglm.regularization.paths import CoefficientPath, path
+    from jglm.resampling.bootstrap import bootstrap
+    from jglm.resampling.jackknife import influence
+    from jglm.resampling.resampled import Bootstrap
     from jglm.results import Fit
-    from jglm.sandwich import HAC
-    from jglm.scan import ScoreScan, score_scan
-    from jglm.separating import find_separation
-    from jglm.separation import Separation
+    from jglm.scans.scan import ScoreScan, score_scan
     from jglm.solvers import Status
     from jglm.streams import Stream, open_arrow, open_csv, open_parquet
-    from jglm.updating import Updating
-    from jglm.testresults import HypothesisTest, HypothesisTests, adjust_pvalues
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Family": "family", "Link": "links", "Model": "model", "Data": "model", "Unknowns": "model", "Dense": "designs",
-    "ScoreScan": "scan", "score_scan": "scan", "HAC": "sandwich",
-    "compare": "comparison", "Comparison": "comparison", "lr_test": "hypotheses", "HypothesisTest": "testresults",
-    "HypothesisTests": "testresults",
-    "adjust_pvalues": "testresults",
+    "ScoreScan": "scans.scan", "score_scan": "scans.scan", "HAC": "inference.sandwich",
+    "compare": "inference.comparison", "Comparison": "inference.comparison", "lr_test": "inference.hypotheses",
+    "HypothesisTest": "inference.testresults",
+    "HypothesisTests": "inference.testresults",
+    "adjust_pvalues": "inference.testresults",
     "Fit": "results", "Solution": "drivers", "Status": "solvers",
-    "Profile": "profiles", "Estimates": "delta",
-    "path": "paths", "CoefficientPath": "paths",
-    "cross_validate": "crossvalidation", "CrossValidation": "crossvalidation",
-    "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "familycheck",
-    "influence": "jackknife", "bootstrap": "resampling", "Bootstrap": "resampled",
-    "fit_many": "many", "ManyFits": "manyfits", "Updating": "updating",
+    "Profile": "inference.profiles", "Estimates": "inference.delta",
+    "path": "regularization.paths", "CoefficientPath": "regularization.paths",
+    "cross_validate": "regularization.crossvalidation", "CrossValidation": "regularization.crossvalidation",
+    "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "distributions.familycheck",
+    "influence": "resampling.jackknife", "bootstrap": "resampling.bootstrap", "Bootstrap": "resampling.resampled",
+    "fit_many": "batches.many", "ManyFits": "batches.manyfits", "Updating": "fitting.updating",
     "GLMRegressor": "estimators", "GLMClassifier": "estimators", "GLMRegressorCV": "estimators",
     "GLMClassifierCV": "estimators",
     "Stream": "streams", "open_arrow": "streams", "open_csv": "streams", "open_parquet": "streams",
-    "find_separation": "separating", "Separation": "separation",
+    "find_separation": "diagnostics.separating", "Separation": "diagnostics.separation",
     "families": None, "links": None, "penalties": None, "solvers": None, "distributed": None,
 }  # fmt: skip
 __all__ = [

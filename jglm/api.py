@@ -1,31 +1,21 @@
 """The front doors: fit (arrays), glm (a formula and a data frame), load (a model file)."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
 
-from jglm import (
-    agreement,
-    cache,
-    checks,
-    deferred,
-    distributed,
-    frames,
-    io,
-    labels,
-    modelfile,
-    penalties,
-    resolve,
-    shards,
-    spreadfit,
-)
-from jglm import data as arrays
-from jglm import estimate as estimation
-from jglm.covaried import named, refuse_without_groups, sides
-from jglm.formula import Formula
+from jglm import cache, distributed, penalties
+from jglm.fitting import deferred, estimate
+from jglm.inference.covaried import named, refuse_without_groups, sides
+from jglm.inference.sandwich import ROBUST
+from jglm.inputs import checks, frames, labels, resolve
+from jglm.inputs import data as arrays
+from jglm.inputs.formula import Formula
+from jglm.keeping import io, modelfile
 from jglm.results import DISPERSIONS, Fit
-from jglm.sandwich import ROBUST
+from jglm.sharing import agreement, shards, spreadfit
 from jglm.streams import asked
 
 ROWS = ("groups", "time")  # of labels of the rows, which only their covariance takes
@@ -93,7 +83,7 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
     return _fit(X, y, family, link, penalty, (covariance, groups), dispersion, given, options)
 
 
-def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
+def _fit(X, y, family, link, penalty, covariance, dispersion, given: dict[str, Any], options: dict[str, Any]):
     penalty = resolve.penalty(penalty)
     if asked.is_stream(y if given["formula"] else X):
         return _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, options)
@@ -101,6 +91,7 @@ def _fit(X, y, family, link, penalty, covariance, dispersion, given, options):
         raise ValueError("checkpoint= and resume= are for streams (jglm.open_parquet); data in memory are fitted anew")
     name, groups = covariance
     frame = y if given["formula"] else None
+    rows: dict[str, Any]
     (covariance, hac), rows = _covariance_of(name, groups, given["weight_kind"], frame)
     checks.choice("dtype", options["dtype"], DTYPES)
     checks.choice("dispersion", dispersion, (None, *DISPERSIONS))
@@ -135,7 +126,7 @@ def _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, opti
     cache.enable()
     with jax.enable_x64(True):
         found, data, family, kept, known = asked.fit(X, y, family, link, penalty, given, options)
-        estimation.warn_about(found, data)
+        estimate.warn_about(found, data)
         fit = fit_of(found, data, family, covariance=covariance, dispersion=dispersion, **kept)
     fit._unscaled, fit._null = known["unscaled"], known["null"]
     return fit
@@ -187,7 +178,9 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
         X, parsed.y(frame), family, link, weight_kind=weight_kind, intercept=False, names=parsed.names,
         gather=gather, **given,
     )  # fmt: skip
-    kept = dict(weight_kind=weight_kind, formula=parsed, columns=columns, n_dropped=dropped, precision=second, _frame=frame)
+    kept = dict(
+        weight_kind=weight_kind, formula=parsed, columns=columns, n_dropped=dropped, precision=second, _frame=frame
+    )
     kept |= {"rows": rows} if rows else {}
     return prepared, family, link, kept | ({} if second is None else {"precision_names": second.names})
 
@@ -205,11 +198,11 @@ def finish(prepared, family, link, penalty, options, mesh=None, **kept):
     if width is not None and prepared.offset.ndim == 1:
         raise ValueError("offset must have a column per class")
     if mesh is None:
-        found = estimation.estimate(prepared, family, link, penalty, **options)
-        estimation.warn_about(found, prepared)
+        found = estimate.estimate(prepared, family, link, penalty, **options)
+        estimate.warn_about(found, prepared)
         return fit_of(found, prepared, family, **kept)
     found, later, prepared = spreadfit.fit_spread(prepared, family, link, penalty, mesh, options)
-    estimation.warn_about(found, prepared)
+    estimate.warn_about(found, prepared)
     if shards.processes_of(mesh) > 1:
         later["_prepared"] = None  # of which this process has but its share
     return dataclasses.replace(fit_of(found, prepared, family, **kept), **later)

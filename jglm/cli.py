@@ -100,7 +100,7 @@ def main(argv=None):
 
 
 def fit(arguments):
-    from jglm import launch
+    from jglm.sharing import launch
 
     if arguments.processes is not None and not launch.is_child():
         return launch.run(sys.argv[1:] if arguments.given is None else arguments.given, arguments.processes)
@@ -127,7 +127,7 @@ def fit(arguments):
 def _rows(arguments):
     """(the table, devices): of one of several processes its share of the rows, of Parquet as a stream."""
     import jglm
-    from jglm import files
+    from jglm.inputs import files
 
     if arguments.processes is None:
         return files.read(arguments.data), None
@@ -210,7 +210,7 @@ def predict(arguments):
     import pandas
 
     import jglm
-    from jglm import files
+    from jglm.inputs import files
 
     if arguments.out:
         files.kind(arguments.out)

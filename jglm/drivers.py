@@ -153,7 +153,8 @@ def solve_on_host(model, data, solver, start=None, report=None, look=None, keep=
 
     `look(query, asks)` answers in place of `evaluate`, where given; with a
     start there need be no data then. Ctrl-C ends it with the best point so far and the status INTERRUPTED.
-    `keep(i, leaves of the state, history)` is called after every pass too; what it was last given is `before`, to go on.
+    `keep(i, leaves of the state, history)` is called after every pass too; what it was last given is `before`, to go
+    on.
     """
     look = look or (lambda query, asks: evaluate_compiled(model, data, query, asks))
     state = _init_compiled(model, solver, start) if data is None else _begin_compiled(model, data, solver, start)

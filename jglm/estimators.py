@@ -11,8 +11,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from jglm import api, penalties, resolve
-from jglm.crossvalidation import cross_validate
+from jglm import api, penalties
+from jglm.inputs import resolve
+from jglm.regularization.crossvalidation import cross_validate
 
 ACCEPTED: Any = dict(accept_sparse="csr", dtype=[np.float64, np.float32])
 

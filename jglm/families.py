@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.scipy.special import gammaln, xlogy
 
-from jglm import _closed as closed
-from jglm import _quasi
-from jglm._special import LOG_2PI, log1mexp, log_gamma, softplus
+from jglm.distributions import closed
+from jglm.distributions import quasi as _quasi
+from jglm.distributions.parameters import Free
+from jglm.distributions.special import LOG_2PI, log1mexp, log_gamma, softplus
 from jglm.family import Family
-from jglm.parameters import Free
 
 ESTIMATED = dict(dispersion="estimated")
 REGRESSED = Free(regressed=True)

@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import _invert, density, distribution, expression
-from jglm._broadcast import Broadcast, concrete, floating
 from jglm._record import fn, record, strong
-from jglm._support import NAMED, Support, find_support
-from jglm.parameters import as_free
+from jglm.distributions import density, distribution, expression, invert
+from jglm.distributions.broadcast import Broadcast, concrete, floating
+from jglm.distributions.parameters import as_free
+from jglm.distributions.support import NAMED, Support, find_support
 
 _NODES, _WEIGHTS = (np.array(v) for v in np.polynomial.legendre.leggauss(8))
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
@@ -142,8 +142,8 @@ class Family(Broadcast):
         """The family whose log-partition is written as text, such as "log1p(exp(eta))" or "-r * log(1 - exp(eta))".
 
         Args:
-            text: arithmetic over exp, log, sqrt, gammaln and the like (see `jglm.expression`); a vector eta is written
-                eta[0], eta[1], … Nothing in it is executed.
+            text: arithmetic over exp, log, sqrt, gammaln and the like (see `jglm.distributions.expression`); a vector
+                eta is written eta[0], eta[1], … Nothing in it is executed.
             name: what the family is called, by default the text.
             params: {name: value} of the other names in the text.
             options: plain values as for `Family`: domain, support, dispersion, default_link, …
@@ -312,8 +312,8 @@ class Family(Broadcast):
     def center(self, dtype):
         """A natural parameter well inside the domain, () or (k,)."""
         if np.ndim(self.domain) == 2:
-            return jnp.stack([_invert.interior(d, dtype) for d in self.domain])
-        point = _invert.interior(self.domain, dtype)
+            return jnp.stack([invert.interior(d, dtype) for d in self.domain])
+        point = invert.interior(self.domain, dtype)
         return point if self.dim is None else jnp.broadcast_to(point, (self.dim,))
 
     def inside(self, eta):
@@ -327,9 +327,9 @@ class Family(Broadcast):
 @jax.custom_jvp
 def _natural(family, mu):
     if family.dim is None:
-        return _invert.solve_increasing(jax.grad(family.a), mu, family.domain)
+        return invert.solve_increasing(jax.grad(family.a), mu, family.domain)
     convex = lambda eta: jnp.where(family.inside(eta), family.a(eta), jnp.inf)
-    return _invert.solve_convex(convex, mu, family.center(mu.dtype))
+    return invert.solve_convex(convex, mu, family.center(mu.dtype))
 
 
 @_natural.defjvp

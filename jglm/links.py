@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import _invert
 from jglm._record import Fn, fn, record, strong
-from jglm._special import log1mexp, log_ndtr, softplus
+from jglm.distributions import invert
+from jglm.distributions.special import log1mexp, log_ndtr, softplus
 
 
 @record(static=("name", "inverse_", "forward_", "natural_", "columns"))
@@ -102,7 +102,7 @@ class Link:
         whole = (-np.inf, np.inf)
         rising = self.response(jnp.ones_like(mu)) > self.response(-jnp.ones_like(mu))
         sign = jnp.where(rising, 1.0, -1.0).astype(mu.dtype)
-        return _invert.solve_increasing(lambda lin: sign * self.response(lin), sign * mu, whole)
+        return invert.solve_increasing(lambda lin: sign * self.response(lin), sign * mu, whole)
 
     def width(self, family):
         """Columns of lin: None where it is a scalar."""

@@ -5,12 +5,11 @@ import warnings
 import jax
 import numpy as np
 
-from jglm import checks, frames
-from jglm import data as arrays
 from jglm.designs import Dense, WithConstant
-from jglm.joint import per_row
-from jglm.matrix import design_of
-from jglm.padding import bind, over_rows
+from jglm.fitting.joint import per_row
+from jglm.fitting.padding import bind, over_rows
+from jglm.inputs import checks, data, frames
+from jglm.inputs.matrix import design_of
 from jglm.rows import eta_of, moments
 
 KINDS = ("mean", "link", "class", "log_prob")
@@ -95,7 +94,7 @@ def design_and_lin(fit, X, offset, exposure):
         return _of_frame(fit, X, offset, exposure)
     design = _design(fit, X)
     _warn_without_offset(fit, offset, exposure)
-    shift = arrays.offsets(offset, exposure, design.shape[0], fit.model.width())
+    shift = data.offsets(offset, exposure, design.shape[0], fit.model.width())
     return design, design.times(_coefficients(fit)) + shift
 
 
@@ -157,7 +156,7 @@ def _of_frame(fit, frame, offset, exposure):
             return part[named[key]].to_numpy()
         return None if anew[key] is None else checks.numbers(key, anew[key], len(given))[whole]
 
-    total = arrays.offsets(pick("offset"), pick("exposure"), len(part), width)
+    total = data.offsets(pick("offset"), pick("exposure"), len(part), width)
     if shift is not None:
         total = total + (shift if width is None else shift[:, None])
     design = design if hasattr(design, "times") else Dense(design)

@@ -7,27 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import (
-    checks,
-    deferred,
-    inference,
-    io,
-    joint,
-    modelfile,
-    overview,
-    penalties,
-    prediction,
-    predictive,
-    residuals,
-)
-from jglm.covaried import Covaried
-from jglm.diagnosed import Diagnosed
-from jglm.intervals import Intervals
+from jglm import penalties, prediction
+from jglm.diagnostics import residuals
+from jglm.diagnostics.diagnosed import Diagnosed
+from jglm.fitting import deferred, joint
+from jglm.inference import predictive, tails
+from jglm.inference.covaried import Covaried
+from jglm.inference.intervals import Intervals
+from jglm.inference.tested import Tested
+from jglm.inputs import checks
+from jglm.keeping import io, modelfile
 from jglm.model import Model
-from jglm.resampled import Resampled
+from jglm.reporting import overview
+from jglm.resampling.resampled import Resampled
 from jglm.solvers import Status
 from jglm.streams import predicting
-from jglm.tested import Tested
 
 DISPERSIONS = ("pearson", "deviance", "ml")
 
@@ -200,10 +194,10 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
 
     def _wald(self, value, se, level=0.95):
         """(statistic, p, interval) of estimates that are asymptotically normal."""
-        reach = inference.quantile(0.5 + level / 2, None) * se
+        reach = tails.quantile(0.5 + level / 2, None) * se
         with np.errstate(divide="ignore", invalid="ignore"):
             z = value / se
-        return z, inference.p_values(z, None), np.stack([value - reach, value + reach], axis=-1)
+        return z, tails.p_values(z, None), np.stack([value - reach, value + reach], axis=-1)
 
     def table(self, level=0.95):
         """Coefficients, standard errors, tests and intervals as a pandas data frame."""

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import _invert, families, links
+from jglm import families, links
+from jglm.distributions import invert
 from jglm.family import Family
 
 # Families written here, as a user would.
@@ -64,14 +65,14 @@ def etas(family, reach=3.0, count=41, dtype=np.float64):
     if family.name == "conway_maxwell_poisson":  # whose sum has 1,000 terms
         return jnp.linspace(-2 * reach, 2 * min(reach, 3.0), count, dtype=dtype)
     s = jnp.linspace(-reach, reach, count, dtype=dtype)
-    return _invert._from_line(s, family.domain)
+    return invert._from_line(s, family.domain)
 
 
 def vector_etas(family, count=20):
     """Natural parameters (count, k) in the domain of a vector family."""
     pairs = family.domain if np.ndim(family.domain) == 2 else [family.domain] * family.dim
     s = np.random.default_rng(0).normal(size=(count, family.dim)) / 2
-    return jnp.stack([_invert._from_line(jnp.asarray(s[:, i]), d) for i, d in enumerate(pairs)], axis=1)
+    return jnp.stack([invert._from_line(jnp.asarray(s[:, i]), d) for i, d in enumerate(pairs)], axis=1)
 
 
 def draw(family, eta, seed=0):

@@ -9,7 +9,8 @@ import pandas
 import pytest
 
 import jglm
-from jglm import cli, files
+from jglm import cli
+from jglm.inputs import files
 
 RNG = np.random.default_rng(2)
 N = 80

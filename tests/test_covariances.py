@@ -13,7 +13,9 @@ from cases import OWN_SOFTMAX
 from scipy import sparse
 
 import jglm
-from jglm import coding, leverage, sandwich
+from jglm.diagnostics import leverage
+from jglm.inference import sandwich
+from jglm.inputs import coding
 
 FOLDER = Path(__file__).parent / "references" / "inference"
 R = json.loads((FOLDER / "hypotheses.json").read_text(encoding="utf8"))

@@ -11,8 +11,8 @@ import scipy.special as sp
 import scipy.stats as st
 from jax.scipy.special import gammaln
 
-from jglm import density
-from jglm._special import log1mexp
+from jglm.distributions import density
+from jglm.distributions.special import log1mexp
 from jglm.family import Family
 
 BELOW = (-np.inf, 0.0)

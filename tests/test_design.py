@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from jglm.designs import Categorical, Columns, Dense, Lagged, Scaled, Sparse, WithConstant, gram_blocks, place, products
-from jglm.designs import dense as design
+from jglm.designs import (
+    Categorical,
+    Columns,
+    Dense,
+    Lagged,
+    Scaled,
+    Sparse,
+    WithConstant,
+    dense,
+    gram_blocks,
+    place,
+    products,
+)
 
 RNG = np.random.default_rng(0)
-SHAPES = {"one block": (50, 4), "many blocks and a rest": (2 * (design.BLOCK_ELEMENTS["cpu"] // 300) + 777, 300)}
+SHAPES = {"one block": (50, 4), "many blocks and a rest": (2 * (dense.BLOCK_ELEMENTS["cpu"] // 300) + 777, 300)}
 
 
 @pytest.mark.parametrize("name", SHAPES)

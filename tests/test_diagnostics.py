@@ -218,7 +218,7 @@ def test_what_cannot_be_says_so(fits):
 def test_charts_show_what_they_say(fits):
     from matplotlib.figure import Figure
 
-    from jglm import plot
+    from jglm.reporting import plot
 
     new = lambda: Figure().subplots()
     fit = fits["poisson"]

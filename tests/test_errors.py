@@ -14,7 +14,7 @@ import polars
 import pytest
 
 import jglm
-from jglm import io, modelfile
+from jglm.keeping import io, modelfile
 
 N = 12
 X = np.column_stack([np.arange(N) / N, [0.1, -1.2, 0.7, 1.5, -0.3, 0.4, 2.0, -1.0, 0.2, 0.9, -0.6, 1.1]])

@@ -17,7 +17,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import jglm
-from jglm import GLMClassifier, GLMClassifierCV, GLMRegressor, GLMRegressorCV, pathwise
+from jglm import GLMClassifier, GLMClassifierCV, GLMRegressor, GLMRegressorCV
+from jglm.regularization import pathwise
 
 RNG = np.random.default_rng(8)
 N, P = 400, 4

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from jax.scipy.special import gammaln
 
-from jglm import _special, expression, families
+from jglm import families
 from jglm._record import Fn
-from jglm.expression import parse
+from jglm.distributions import expression, special
+from jglm.distributions.expression import parse
 from jglm.family import Family
 
 X = np.linspace(-4.0, 4.0, 17) + 0.03
@@ -193,7 +194,7 @@ def test_parameters():
     expr = parse("-r*log1mexp(eta) + beta_2*r*e")
     assert expr.parameters == ("beta_2", "r")
     slope = jax.grad(lambda r: expr(-1.0, r=r, beta_2=1.0))(2.0)
-    assert float(slope) == pytest.approx(float(-_special.log1mexp(-1.0)) + np.e, rel=1e-12)
+    assert float(slope) == pytest.approx(float(-special.log1mexp(-1.0)) + np.e, rel=1e-12)
     assert float(parse("1/r*eta")(1.0, r=0)) == np.inf
     assert float(parse("r**-1*eta")(1.0, r=4)) == 0.25
     with pytest.raises(TypeError, match=r"\['beta_2', 'r'\].*\['r'\]"):

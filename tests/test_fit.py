@@ -195,7 +195,7 @@ def test_solver_records_and_covariance_none():
 
 
 def test_large_fits_take_the_host_loop_and_agree(poisson, monkeypatch):
-    from jglm import irls, iterate
+    from jglm.fitting import irls, iterate
 
     monkeypatch.setattr(iterate, "HOST_ELEMENTS", 0)
     monkeypatch.setattr(irls, "WORK", 0)

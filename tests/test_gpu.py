@@ -16,7 +16,9 @@ import pytest
 from cases import ALL, SIGNS
 
 import jglm
-from jglm import Data, Dense, Model, coding, families, irls, links
+from jglm import Data, Dense, Model, families, links
+from jglm.fitting import irls
+from jglm.inputs import coding
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]

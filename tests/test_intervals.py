@@ -11,7 +11,7 @@ import pytest
 from scipy import optimize, stats
 
 import jglm
-from jglm import profiles
+from jglm.inference import profiles
 
 CASES = json.loads((Path(__file__).parent / "references" / "inference" / "profiles.json").read_text())
 QUANTILE = stats.chi2.ppf(0.95, 1)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import jglm
-from jglm import batch, families, links, penalties
+from jglm import families, links, penalties
+from jglm.batches import batch
+from jglm.batches.stacked import Stack
 from jglm.model import Model
-from jglm.stacked import Stack
 
 N, M, P = 60, 7, 3  # one shape, so that the single fits share compilations
 RNG = np.random.default_rng(5)
@@ -213,7 +214,7 @@ def test_moderated_dispersions_lie_between_their_own_and_the_trend():
 
 
 def test_a_tight_prior_is_the_trend_and_a_wide_one_the_data():
-    from jglm import moderation
+    from jglm.batches import moderation
 
     Z, counts, depth = _genes(6, 40)
     many = jglm.fit_many(Z, counts, family="negative_binomial", size_factors=depth)
@@ -227,7 +228,7 @@ def test_a_tight_prior_is_the_trend_and_a_wide_one_the_data():
 
 
 def test_the_trend_is_found_through_noise():
-    from jglm import moderation
+    from jglm.batches import moderation
 
     rng = np.random.default_rng(0)
     mean = np.exp(rng.uniform(1, 7, size=2000))

@@ -8,7 +8,7 @@ from scipy import sparse
 
 import jglm
 from jglm.designs import Categorical, Columns, Dense, Lagged, Scaled, Sparse
-from jglm.matrix import design_of
+from jglm.inputs.matrix import design_of
 
 RNG = np.random.default_rng(5)
 N = 600

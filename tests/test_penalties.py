@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 import jglm
-from jglm import families, looks, paths, pathwise, penalties
+from jglm import families, penalties
+from jglm.fitting import looks
+from jglm.regularization import paths, pathwise
 from jglm.solvers.proximal import minimize
 from jglm.terms import Terms, unbounded
 

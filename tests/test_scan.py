@@ -160,8 +160,8 @@ def test_whatever_holds_the_columns(tmp_path):
 
 def test_small_tiles_and_blocks_give_the_same(monkeypatch):
     want = jglm.score_scan(G, NULL)
-    monkeypatch.setattr("jglm.candidates.TILE", (64, 4))
-    monkeypatch.setattr("jglm.candidates.COLUMNS", 11)
+    monkeypatch.setattr("jglm.scans.candidates.TILE", (64, 4))
+    monkeypatch.setattr("jglm.scans.candidates.COLUMNS", 11)
     same(jglm.score_scan(G, NULL, progress=True), want)
     same(jglm.score_scan(np.asfortranarray(G), NULL), want)
 

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 import jglm
-from jglm import paths, penalties, smoothing
+from jglm import penalties
+from jglm.fitting import smoothing
+from jglm.regularization import paths
 
 DATA = pd.read_csv(Path(__file__).parent / "references" / "smoothing" / "mgcv.csv")
 B = DATA.filter(regex="^X").to_numpy()
@@ -60,7 +62,7 @@ def test_several_strengths_are_the_least_of_the_criterion():
 
 
 def smoothing_fit(problem):
-    from jglm import estimate
+    from jglm.fitting import estimate
 
     return estimate._smooth_fit(problem, None)
 

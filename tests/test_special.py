@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from jglm import _special as s
+from jglm.distributions import special as s
 
 X = np.linspace(-6.0, 6.0, 49) + 0.01
 NEGATIVE = -np.geomspace(1e-3, 20.0, 40)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import jglm
-from jglm import shards, spread
 from jglm.model import GRADIENT, HESSIAN, Model, Query, Unknowns
+from jglm.sharing import shards, spread
 from tests import shares
 
 ROOT = Path(__file__).parent.parent
@@ -139,7 +139,8 @@ def test_a_family_of_ones_own_on_devices():
 
 def numbers_that_travel(asks, p):
     """How many numbers the all-reduces of one pass carry, by the compiled program."""
-    from jglm import data, families, links
+    from jglm import families, links
+    from jglm.inputs import data
 
     with jax.enable_x64(True):
         X, y = np.random.default_rng(0).normal(size=(64, p)), np.arange(64) % 3

@@ -7,7 +7,7 @@ import pytest
 
 import jglm
 from benchmarks import nist
-from jglm import squares
+from jglm.fitting import squares
 
 OWN = jglm.Family("own", a=lambda eta: eta**2 / 2, dispersion="estimated")
 

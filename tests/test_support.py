@@ -6,7 +6,7 @@ import pytest
 from cases import ALL, CATALOGUE
 
 from jglm import Family
-from jglm._support import Support
+from jglm.distributions.support import Support
 
 # Proportions are on a lattice that depends on their trials, quasi-likelihood has no lattice, y = 0 and 1 are possible
 # responses of a continuous Bernoulli, and the mean of a tweedie of negative power does not reach its y < 0.

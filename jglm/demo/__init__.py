@@ -99,7 +99,7 @@ def picture(fit, out):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from jglm import plot
+    from jglm.reporting import plot
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     plot.calibration(fit, axes[0])

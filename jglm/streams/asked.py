@@ -1,8 +1,8 @@
 """What a user asks of a stream: fit's and glm's arguments as a `Layout`, and the end of a fit."""
 
-from jglm import checks, resolve
-from jglm.formula import Formula
-from jglm.progress import Passes
+from jglm.fitting.progress import Passes
+from jglm.inputs import checks, resolve
+from jglm.inputs.formula import Formula
 from jglm.streams import fitting
 from jglm.streams.checkpoint import Checkpoint, told_of
 from jglm.streams.layout import NAMED, Layout

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jglm import io
-from jglm.formula import decode, encode
+from jglm.inputs.formula import decode, encode
+from jglm.keeping import io
 from jglm.streams.columns import Block, Levels
 from jglm.streams.scan import Seen
 from jglm.streams.sources import first_line

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import diagnostics, estimate, linalg, penalties, rows
+from jglm import penalties, rows
 from jglm.designs import gram_blocks
-from jglm.padding import bind
+from jglm.diagnostics import recession
+from jglm.fitting import estimate, linalg
+from jglm.fitting.padding import bind
 from jglm.rows import mask, scale
 from jglm.streams.streamed import mean_of, sums_of
 
@@ -35,7 +37,7 @@ def statistics(task, found):
     )
     separated = []
     if reach is not None:
-        columns = diagnostics.recession(problem, late, max(data.stream.together.gather(reach.largest)))
+        columns = recession.recession(problem, late, max(data.stream.together.gather(reach.largest)))
         names = np.array(data.names, dtype=object)[task.kept]
         separated = [] if columns is None else names[columns].tolist()
     _warn_off(task, task.sums)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from jglm import coding
 from jglm.designs import Categorical
+from jglm.inputs import coding
 
 CELLS = 256  # combinations in a group, as in designs.categorical
 

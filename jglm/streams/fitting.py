@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import estimate, joint, linalg, penalties, sketch
+from jglm import penalties
 from jglm.drivers import solve_on_host
-from jglm.iterate import Found, by_irls, constant_start, mean_curvature
+from jglm.fitting import estimate, joint, linalg, sketch
+from jglm.fitting.iterate import Found, by_irls, constant_start, mean_curvature
+from jglm.fitting.problem import Problem, flatten_host
 from jglm.model import HESSIAN, Model, Query, Unknowns
-from jglm.problem import Problem, flatten_host
 from jglm.solvers import LBFGS, Newton, ProximalNewton, Status
 from jglm.solvers.lbfgs import Metric, diagonal_metric
 from jglm.streams import ending

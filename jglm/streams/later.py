@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jglm import deferred, joint, linalg
 from jglm.drivers import evaluate_compiled
+from jglm.fitting import deferred, joint, linalg
+from jglm.fitting.problem import Problem, flatten_host
 from jglm.model import HESSIAN, Model, Query, Unknowns
-from jglm.problem import Problem, flatten_host
 
 
 def of(data, name, *args):

@@ -9,11 +9,11 @@ import threading
 import jax
 import numpy as np
 
-from jglm import checks, coding, response
-from jglm import data as arrays
 from jglm.designs import Categorical, Dense, place
 from jglm.designs.placement import aligned, copied
-from jglm.padding import pad
+from jglm.fitting.padding import pad
+from jglm.inputs import checks, coding, response
+from jglm.inputs import data as arrays
 from jglm.streams import states
 from jglm.streams.factors import Groups
 from jglm.streams.sources import family_of

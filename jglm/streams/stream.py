@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 
-from jglm import checks
+from jglm.inputs import checks
 from jglm.streams import sources
 
 ROWS = 1 << 16  # of a block, at most

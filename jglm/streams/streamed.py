@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jglm.fitting.padding import bind
+from jglm.fitting.problem import Problem
 from jglm.model import GRADIENT, HESSIAN, PRODUCT, VALUE, Data, evaluate
-from jglm.padding import bind
-from jglm.problem import Problem
 from jglm.streams import later
 from jglm.streams.checkpoint import Nothing
 from jglm.streams.layout import Room
@@ -60,7 +60,7 @@ class Streamed:
         return self.intercept or self.sample.design.has_ones(self.sample.weight > 0)
 
     def deferred(self, name, *args):
-        """What `jglm.deferred` computes of data in memory."""
+        """What `jglm.fitting.deferred` computes of data in memory."""
         with jax.enable_x64(True):
             return later.of(self, name, *args)
 

@@ -1,0 +1,1 @@
+"""What rows and columns say about a fit: residuals, leverage, collinearity, groups, separation."""

@@ -1,0 +1,1 @@
+"""What a fit says of its coefficients: covariances, tests, intervals, effects."""

@@ -1,0 +1,1 @@
+"""What users give, checked: arrays, frames, formulas, labels, names."""

@@ -1,0 +1,1 @@
+"""Model files: what a fit is on disk, and back."""

@@ -1,0 +1,1 @@
+"""Fits at many strengths of a penalty: paths and cross-validation."""

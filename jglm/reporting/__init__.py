@@ -1,0 +1,1 @@
+"""A fit for people: summaries, charts."""

@@ -1,0 +1,1 @@
+"""Fits under other weights of the rows: the bootstrap, and derivatives in the weights."""

@@ -1,0 +1,237 @@
+"""One data set fitted under many vectors of weights, each from the fit of the weights as they are."""
+
+import functools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jglm import rows
+from jglm.batches import batch
+from jglm.batches.lanes import lanes_of
+from jglm.batches.stacked import Stack
+from jglm.designs import place, products
+from jglm.drivers import solve
+from jglm.fitting.problem import Problem, flatten_host
+from jglm.model import Data, Model, Unknowns
+from jglm.penalties import is_smooth
+from jglm.solvers import Newton, ProximalNewton, Status
+
+NUMBERS = 1 << 19  # of resamples times rows that are taken at a time: a few megabytes, which stay in cache
+WAITING = 1 << 24  # that wait, for one call of `batch`
+PASSES = 12  # with one Hessian; what is not at its optimum then is left to `batch`
+LARGEST = 1 << 26  # numbers of the products of the columns
+
+
+@dataclass
+class Found:
+    """flat unknowns (m, P) and the statuses (m,) of `batch`."""
+
+    flat: np.ndarray
+    status: np.ndarray
+
+
+class Reweighted:
+    """The data of a fit, ready for other weights: those it was fitted with times factors (b, n)."""
+
+    def __init__(self, fit, tol=1e-8):
+        prepared = fit._data("a bootstrap")
+        self.tol, self.scale, self.prepared = tol, fit.scale, prepared
+        free = fit.free
+        model = Model(fit.family.replace(free=free) if free else fit.family, fit.link, fit.model.penalty)
+        self.problem = Problem(model, prepared, fit.kept)
+        self.nuisance = fit.nuisance if free else {}
+        coef = flatten_host(fit.params[fit.kept])
+        self.flat = np.concatenate([coef, *(np.ravel(v) for _, v in sorted(self.nuisance.items()))])
+        smooth = model.penalty is None or is_smooth(model.penalty)
+        self.batched = smooth and not prepared.designs
+        n, p = self.problem.design.shape
+        few = self.batched and n * p * (p + 1) // 2 <= LARGEST and not free and model.width() is None
+        self.quick = _Quick(self) if few and jax.default_backend() == "cpu" else None
+        most = max(1, (NUMBERS if self.quick else WAITING) // n)
+        self.step = 1 << (most.bit_length() - 1)  # resamples at a time; a power of two, so that few sizes are compiled
+
+    def fits(self, weights, resamples):
+        """Found under `weights(resamples)`, a few at a time."""
+        parts = [resamples[i : i + self.step] for i in range(0, len(resamples), self.step)]
+        if self.quick is None:
+            found = [self._others(weights(part)) for part in parts]
+        else:
+            with_x64 = lambda part: jax.enable_x64(True)(self.quick.fits)(weights(part))
+            found = products.in_threads(with_x64, parts, len(resamples) * len(self.prepared.weight))
+        found = Found(*(np.concatenate(v) for v in zip(*((f.flat, f.status) for f in found), strict=True)))
+        hard = np.flatnonzero(found.status == Status.RUNNING)
+        step = max(1, WAITING // len(self.prepared.weight))
+        for at in (hard[i : i + step] for i in range(0, len(hard), step)):
+            other = self._others(weights(resamples[at]))
+            found.flat[at], found.status[at] = other.flat, other.status
+        return found
+
+    def one_steps(self, weights, resamples):
+        """Found after a single Newton step from the fit, with the gradient and Hessian of the weights."""
+        step = max(1, NUMBERS // len(self.prepared.weight))
+        found = [self._one_step(weights(resamples[i : i + step])) for i in range(0, len(resamples), step)]
+        return Found(*(np.concatenate(v) for v in zip(*((f.flat, f.status) for f in found), strict=True)))
+
+    def _one_step(self, factors):
+        if self.quick is not None:
+            grad, inverse = self.quick.first(factors)
+        else:
+            lanes = lanes_of(self.problem.model, self._stack(factors), np.arange(len(factors)), self._penalty, True)
+            sums = lanes.look(np.broadcast_to(self.flat, (len(factors), len(self.flat))))
+            grad, inverse = sums.grad, inverses(sums.hess)
+        flat = self.flat - np.einsum("bij,bj->bi", inverse, grad)
+        return Found(flat, np.where(np.isfinite(flat).all(axis=1), int(Status.CONVERGED), int(Status.STALLED)))
+
+    @functools.cached_property
+    def _penalty(self):
+        """The Hessian of a smooth penalty in all unknowns, or None."""
+        if self.problem.model.penalty is None:
+            return None
+        P = np.zeros((len(self.flat),) * 2)
+        size = len(self.flat) - sum(map(np.size, self.nuisance.values()))
+        P[:size, :size] = self.problem.penalty_hessian(self.flat[:size])
+        return P
+
+    def _stack(self, factors):
+        p, m = self.prepared, len(factors)
+        whole = lambda v: np.broadcast_to(v, (m, *v.shape))
+        offset = p.offset if p.offset.ndim == 1 else whole(p.offset)
+        size = self.problem.design.shape[1] * self.problem.width
+        start = whole(self.problem.shape(self.flat[:size]))
+        return Stack(self.problem.X, whole(p.y), p.weight * factors, offset, p.size, p.power * factors, start=start)
+
+    def _others(self, factors):
+        """By `batch` where it can, else one solve after another: kinks, and parameters with designs of their own."""
+        if not self.batched:
+            return self._one_by_one(factors)
+        found = batch.solve_many(self.problem.model, self._stack(factors), tol=self.tol)
+        status = np.where(np.isin(found.status, batch.CONVERGED), int(Status.CONVERGED), found.status)
+        return Found(found.flat(), status)
+
+    def _one_by_one(self, factors):
+        model, (data, solver, start) = self.problem.model, self._traced
+        solution = [_solve_compiled(model, data, solver, start, factor) for factor in factors]
+        flat = [np.append(flatten_host(s.coef), [np.ravel(v) for _, v in sorted(s.nuisance.items())]) for s in solution]
+        return Found(np.stack(flat), np.array([int(s.status) for s in solution]))
+
+    @functools.cached_property
+    def _traced(self):
+        model, size = self.problem.model, self.problem.design.shape[1] * self.problem.width
+        kinks = model.penalty is not None and not is_smooth(model.penalty)
+        coef = jnp.asarray(self.problem.shape(self.flat[:size]))
+        start = Unknowns(coef, {k: jnp.asarray(v) for k, v in self.nuisance.items()})
+        return self.problem.data, ProximalNewton(self.tol) if kinks else Newton(self.tol), start
+
+
+@jax.jit
+def _solve_compiled(model, data, solver, start, factor):
+    own = Data(data.X, data.y, data.weight * factor, data.offset, data.size, data.designs)
+    return solve(model, own, solver=solver, start=start)
+
+
+class _Quick:
+    """Scalar families on a CPU: the first Newton step of every resample is one matrix product with what all share, the
+    next one has a Hessian of its own, which the others keep. So a resample costs a fraction of a fit; one that is not
+    at its optimum soon is left to others. Products are XLA's: BLAS threads wait for one another actively, and in
+    several threads of ours, or beside other programs, they took thirty times as long."""
+
+    def __init__(self, of):
+        self.of, problem, p = of, of.problem, of.prepared
+        X = np.ascontiguousarray(problem.X)
+        i, j = np.triu_indices(X.shape[1])
+        Z = X[:, i] * X[:, j]
+        self.at = np.zeros((X.shape[1],) * 2, int)
+        self.at[i, j] = self.at[j, i] = np.arange(len(i))
+        view = problem.derivatives(problem.lin(of.flat))
+        bend = np.where(view.observed > 0, view.observed, view.expected)
+        # What a resample's own weights are to be multiplied with.
+        self.shared = np.hstack([(p.weight * view.score)[:, None] * X, (p.weight * bend)[:, None] * Z])
+        # Gradients decide where the steps end; on the way there single precision is enough.
+        with np.errstate(over="ignore", under="ignore"):
+            self.rough = place(self.shared.astype(np.float32))
+            self.rows = place((X, Z.astype(np.float32), p.y, p.weight, p.offset))
+        self.push = np.zeros((len(of.flat),) * 2) if of._penalty is None else of._penalty
+
+    def first(self, factors, rough=False):
+        """The gradients and the inverse Hessians at the fit itself."""
+        sums = np.asarray(_times_compiled(factors, self.rough if rough else self.shared), np.float64)
+        P = len(self.push)
+        return sums[:, :P] + self.push @ self.of.flat, inverses(sums[:, P:][:, self.at] + self.push)
+
+    def fits(self, factors):
+        of, count = self.of, len(factors)
+        factors = np.concatenate([factors, np.repeat(factors[:1], (1 << (count - 1).bit_length()) - count, axis=0)])
+        b = len(factors)
+        flat = np.broadcast_to(of.flat, (b, len(of.flat)))
+        grad, inverse = self.first(factors, True)
+        status, before = np.full(b, int(Status.RUNNING)), np.full(b, np.inf)
+        sums_at = [of.problem.bound(_sums_at, bends) for bends in (True, False)]
+        with np.errstate(all="ignore"):
+            for i in range(PASSES):
+                step = -(inverse @ grad[:, :, None])[:, :, 0]
+                distance = np.sqrt(np.abs((grad * step).sum(axis=1)) / of.scale)
+                # With one Hessian distances fall by about the same factor: what the next one will be is known.
+                running = status == Status.RUNNING
+                done = (distance <= of.tol) | ((i > 1) & (distance**2 <= 0.1 * of.tol * before))
+                nearer = done | (distance < before)
+                flat = np.where(running[:, None], np.where(nearer[:, None], flat + step, np.nan), flat)
+                status, before = np.where(running & done, int(Status.CONVERGED), status), distance
+                lost = ~np.isfinite(flat).all(axis=1) & (status == Status.RUNNING)
+                if np.all((status != Status.RUNNING) | lost):
+                    break
+                grad, *hess = map(np.asarray, sums_at[i > 0](*self.rows, flat, factors))
+                grad = grad + flat @ self.push
+                if i == 0:
+                    inverse = inverses(hess[0][:, self.at] + self.push)
+        status = np.where(np.isfinite(flat).all(axis=1), status, int(Status.RUNNING))
+        return Found(flat[:count], status[:count])
+
+
+_times_compiled = jax.jit(lambda factors, v: factors.astype(v.dtype) @ v)
+
+
+def _sums_at(model, X, Z, y, weight, offset, flat, factors, bends):
+    """[gradients (b, P), Hessians as their upper triangles] at flat (b, P); NaN where the likelihood is 0."""
+    on = weight > 0
+    lin = flat @ X.T + offset[None, :]
+    t, weight = rows.mask(on, rows.statistics(model, y), 1.0), jnp.where(on, weight, 0.0)
+
+    def one(lin, factor):
+        lin = rows.mask(on, lin, rows.safe_lin(model, lin.dtype))
+        w, inside = weight * factor.astype(lin.dtype), rows.in_domain(model, lin)
+        if bends:
+            loss, score, observed, expected = jax.vmap(lambda t, v: rows.row(model, t, v))(t, lin)
+            found = score, jnp.where(observed > 0, observed, expected)
+        else:
+            loss, score = jax.vmap(jax.value_and_grad(lambda v, t: rows.row(model, t, v, False)))(lin, t)
+            found = (score,)
+        return [jnp.where(w > 0, w * jnp.where(inside & jnp.isfinite(loss), v, jnp.nan), 0.0) for v in found]
+
+    return [v.astype(V.dtype) @ V for v, V in zip(jax.vmap(one)(lin, factors), (X, Z), strict=False)]
+
+
+def inverses(H):
+    """H^-1 (b, P, P) of positive definite matrices, NaN where one is (nearly) singular."""
+    with np.errstate(invalid="ignore"):
+        d = np.sqrt(np.einsum("bii->bi", H))
+    sound = np.all(np.isfinite(H), axis=(1, 2)) & np.all(d > 0, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        unit = np.where(sound[:, None, None], H / (d[:, :, None] * d[:, None, :]), np.eye(H.shape[1]))
+    try:
+        inverse = np.linalg.inv(unit)
+    except np.linalg.LinAlgError:
+        inverse = np.stack([_inverse(u) for u in unit])
+    inflation = np.einsum("bii->bi", inverse)
+    sound &= np.all((inflation > 0) & (inflation < batch.INFLATED), axis=1)
+    inverse = np.where(sound[:, None, None], inverse, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return inverse / (d[:, :, None] * d[:, None, :])
+
+
+def _inverse(H):
+    try:
+        return np.linalg.inv(H)
+    except np.linalg.LinAlgError:
+        return np.full(H.shape, np.nan)

@@ -1,0 +1,1 @@
+"""Score tests of very many candidate columns against one null model."""

@@ -1,0 +1,1 @@
+"""Rows shared out over devices and processes: the same fit, of which only sums travel."""
