@@ -206,7 +206,7 @@ def test_what_cannot_be_says_so(fits):
         fit.partial_residuals("age")
     with pytest.raises(ValueError, match="one group per row"):
         fit.by_group([1, 2])
-    with pytest.raises(ValueError, match="no column of the design"):
+    with pytest.raises(ValueError, match="no column of the model"):
         fit.by_group("age")
     with pytest.raises(ValueError, match="data"):
         fit.detach().leverage()
@@ -251,3 +251,15 @@ def test_classes_that_are_all_alike_have_leverages_too(data):
     right = np.einsum("ijk,ia,kajb,ib->i", V, Z, C, Z)
     np.testing.assert_allclose(alike.leverage(), right, rtol=1e-5)
     assert np.all(alike.cooks_distance() < 1)
+
+
+def test_groups_by_a_column_of_the_frame_keep_its_order():
+    frame = pd.DataFrame(
+        {"y": [1.0, 2, 3, 4, 5, 7], "size": pd.Categorical(list("smlsml"), list("sml")), "x": range(6)}
+    )
+    fit = jglm.glm("y ~ x + size", frame, family="poisson")
+    table = fit.by_group("size")
+    assert table.index.tolist() == ["s", "m", "l"]
+    np.testing.assert_allclose(table["actual"], [5.0, 7.0, 10.0])
+    np.testing.assert_allclose(table["expected"], table["actual"], rtol=1e-8)
+    assert fit.by_group("x", bins=2)["rows"].tolist() == [3, 3]

@@ -131,7 +131,7 @@ class Diagnosed:
         ratio, deviance and Pearson's chi2. Vector families: sums by entry of y.
 
         Args:
-            by: (n,) labels or numbers of the rows that were fitted; the name of a column of the design; or "fitted",
+            by: (n,) labels or numbers of the rows that were fitted; the name of a column; or "fitted",
                 the mean.
             bins: numbers of more different values than this go into so many bins of about equal weight.
             X, y, weights, offset, exposure, trials, precision: new rows, as `residuals` takes them.

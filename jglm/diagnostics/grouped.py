@@ -59,13 +59,14 @@ def _chi2(seen):
 
 
 def groups_of(fit, by, bins, seen):
-    """(group of each row, labels): `by` an array, the name of a column of the design, or "fitted"; numbers of more than
-    `bins` different values go into bins of about equal weight."""
+    """(group of each row, labels): `by` an array, the name of a column of the frame or the design, or "fitted"; numbers
+    of more than `bins` different values go into bins of about equal weight."""
     n = len(seen.weight)
     if checks.whole("bins", bins) is None or bins < 1:
         raise ValueError(f"bins is {bins}; it must be a whole number >= 1")
     if isinstance(by, str):
         by = _named(fit, by, seen)
+    order = getattr(getattr(by, "dtype", None), "categories", None)  # a categorical column has its own
     by = np.asarray(by)
     if by.shape != (n,):
         dropped = f" ({fit.n_dropped} rows with missing values were dropped)" if fit.n_dropped else ""
@@ -76,7 +77,11 @@ def groups_of(fit, by, bins, seen):
         return quantile_bins(by, seen.weight, bins)
     values = by if by.dtype.kind in "fiub" else by.astype(str)
     labels, code = np.unique(values, return_inverse=True)
-    return code, labels.tolist()
+    if order is None or by.dtype.kind in "fiub":
+        return code, labels.tolist()
+    place = {str(label): i for i, label in enumerate(order)}
+    ranked = sorted(range(len(labels)), key=lambda i: place.get(labels[i], len(place)))  # missing ones last
+    return np.argsort(ranked)[code], [labels[i] for i in ranked]
 
 
 def _named(fit, by, seen):
@@ -84,11 +89,13 @@ def _named(fit, by, seen):
         if seen.rows.mu.ndim > 1:
             raise ValueError("by='fitted' is for a scalar mean; give the groups of the rows as an array")
         return seen.rows.mu
-    if by not in fit.names:
-        raise ValueError(f"by is {by!r}, which is no column of the design{checks.nearest(by, fit.names)}; give the "
-                         "groups of the rows as an array")  # fmt: skip
     if seen.design is None:
         raise ValueError("by= as a name is for the rows of the fit; for new rows give an array")
+    if fit._frame is not None and by in fit._frame:
+        return fit._frame[by]
+    if by not in fit.names:
+        raise ValueError(f"by is {by!r}, which is no column of the model{checks.nearest(by, fit.names)}; give the "
+                         "groups of the rows as an array")  # fmt: skip
     return seen.design.columns(np.array([name == by for name in fit.names])).dense()[:, 0]
 
 
