@@ -155,7 +155,7 @@ for the doubles is itself that far from the certified one, and the other's own e
 
 jglm solves least squares (gaussian family, identity link, no penalty) in twice the precision of a double where
 n p^2 <= 1,000, or the columns are nearly dependent (n p^2 <= 100,000 or, where normal equations would fail, 3,000,000):
-the answer is the exact one for the doubles that it was given, rounded once; see `jglm/squares.py`.
+the answer is the exact one for the doubles that it was given, rounded once; see `jglm/fitting/squares.py`.
 """
 
 
