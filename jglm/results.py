@@ -295,7 +295,8 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
             kept = None if self._wide else self.covariance
             if kept is not None:
                 self.cov_params()
-                self._unscaled_covariance()  # for with_covariance("model")
+                if not replace(self, covariance="model")._joins:
+                    self._unscaled_covariance()  # for with_covariance("model")
             if self.free:
                 self._joint_covariance()
             self._likelihood()

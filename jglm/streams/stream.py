@@ -99,7 +99,7 @@ def open_parquet(path, columns=None, cache=None):
     >>> stream
     <Stream of 1 file (parquet), 8 rows, 2 columns>
     >>> jglm.glm("y ~ x", stream, family="poisson").params.round(3)
-    array([-0.105,  0.481])
+    array([-0.195,  0.489])
     >>> folder.cleanup()
     """
     files = getattr(path, "files", None)
