@@ -3,9 +3,9 @@
     python -m benchmarks.coverage_kinds [--fits 20000] [--out benchmarks/results]
 
 Each case: 600 rows, a constant, a column x and a 0/1 column. Data sets are fitted by `jglm.fit_many`, 2,000 at a time,
-and all their profile ends are sought in one batch (`inference.profiling`); robust covariances and the delta method are one
-vmapped program, which must agree with `jglm.fit` and its methods on the first data sets. Writes coverage_kinds.jsonl,
-coverage_kinds.md and coverage_kinds.png.
+and all their profile ends are sought in one batch (`inference.profiling`); robust covariances and the delta method are
+one vmapped program, which must agree with `jglm.fit` and its methods on the first data sets. Writes
+coverage_kinds.jsonl, coverage_kinds.md and coverage_kinds.png.
 """
 
 import argparse
