@@ -3,6 +3,7 @@
 A source opens nothing but its files' footers; every thread reads pieces of its own.
 """
 
+import abc
 import glob
 import os
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ class Piece:
 
 
 @dataclass
-class Source:
+class Source(abc.ABC):
     """Files of one format: `pieces` in order, and the Arrow `schema` that all of them must have."""
 
     files: list
@@ -56,8 +57,9 @@ class Source:
         if now != self.stamps[file]:
             raise ValueError(f"{file} was changed while it was being read; open it again when it is whole")
 
+    @abc.abstractmethod
     def _batches(self, piece, columns, rows, coded):
-        raise NotImplementedError
+        """The same, by the reader of the format."""
 
     def _agree(self, file, schema):
         """ValueError where a file's columns are not those of the first file."""
