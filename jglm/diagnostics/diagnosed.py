@@ -3,9 +3,7 @@
 import jax
 import numpy as np
 
-from jglm.diagnostics import collinearity, grouped, separation, waldslope
 from jglm.diagnostics.deletion import STANDARDIZED, Deletions
-from jglm.inference import penalized
 from jglm.inputs import checks
 
 
@@ -80,11 +78,15 @@ class Diagnosed:
         """A data frame by term of the formula, or by column: generalized variance inflation factors `gvif`, `df`, and
         `gvif_scaled` = gvif^(1 / (2 df)), as car::vif: the squared length of the joint confidence region of the term's
         coefficients by that of unrelated columns (Fox and Monette 1992)."""
+        from jglm.diagnostics import collinearity
+
         return collinearity.inflation(self)
 
     def condition_number(self):
         """The ratio of the largest to the smallest singular value of sqrt(W) X with columns of length 1; above 30
         collinear columns cost digits of the estimates (Belsley, Kuh and Welsch 1980)."""
+        from jglm.diagnostics import collinearity
+
         with jax.enable_x64(True):
             values = collinearity.singular(self)[0]
         return float(values[0] / values[-1]) if values[-1] > 0 else float("inf")
@@ -92,12 +94,16 @@ class Diagnosed:
     def condition_table(self):
         """A data frame by condition index: the shares of the variance of each coefficient that belong to it. Two large
         shares beside a large index name the columns that are nearly dependent."""
+        from jglm.diagnostics import collinearity
+
         with jax.enable_x64(True):
             return collinearity.condition_table(self)
 
     def wald_slopes(self):
         """(p,) or (p, k): the derivative of each Wald statistic in its coefficient, the others held; negative where the
         Hauck-Donner effect makes a stronger effect look less significant (Yee 2022)."""
+        from jglm.diagnostics import waldslope
+
         with jax.enable_x64(True):
             return waldslope.by_coefficient(self)
 
@@ -116,6 +122,8 @@ class Diagnosed:
     def find_separation(self, method="lp"):
         """Whether the likelihood of the fit's rows has a maximum, and the rows and columns along which it has none: a
         `Separation`, see `jglm.find_separation`."""
+        from jglm.diagnostics import separation
+
         checks.choice("method", method, separation.METHODS)
         return separation.of_fit(self, method)
 
@@ -123,6 +131,8 @@ class Diagnosed:
     def partial_residuals(self, term=None):
         """A data frame by row: working residuals plus what a term (of the formula, or a column) adds to lin, a column
         for each term, as R's residuals(type="partial"). Vector families: for each (term, class)."""
+        from jglm.diagnostics import collinearity
+
         with jax.enable_x64(True):
             return collinearity.partial_residuals(self, term)
 
@@ -136,18 +146,24 @@ class Diagnosed:
             bins: numbers of more different values than this go into so many bins of about equal weight.
             X, y, weights, offset, exposure, trials, precision: new rows, as `residuals` takes them.
         """
+        from jglm.diagnostics import grouped
+
         with jax.enable_x64(True):
             return grouped.by_group(self, by, bins, X=X, y=y, **new)
 
     def calibration(self, groups=10, X=None, y=None, **new):
         """A data frame of groups of about equal weight by the fitted mean: mean fitted and observed, the standard error
         of the latter, their ratio. Vector families: by entry of y. New rows as in `by_group`."""
+        from jglm.diagnostics import grouped
+
         with jax.enable_x64(True):
             return grouped.calibration(self, groups, X=X, y=y, **new)
 
     def calibration_line(self, X=None, y=None, **new):
         """Calibration intercept and slope (Cox 1958): y regressed on lin with the same family and link, in the rows of
         the fit or in new ones. Slope 1 and intercept 0 where the model is calibrated; a slope below 1: overfitting."""
+        from jglm.diagnostics import grouped
+
         with jax.enable_x64(True):
             return grouped.calibration_line(self, X=X, y=y, **new)
 
@@ -156,6 +172,8 @@ class Diagnosed:
     def penalized_llf(self):
         """The penalized log-likelihood of a fit with penalty="firth" or "jeffreys": llf + 1/2 log det of the expected
         information, where the dispersion is known."""
+        from jglm.inference import penalized
+
         with jax.enable_x64(True):
             return penalized.log_likelihood(self)
 
@@ -171,17 +189,23 @@ class Diagnosed:
         (array([-0.511,  2.457]), array([[-2.9 ,  1.51],
                [-0.68,  7.64]]))
         """
+        from jglm.inference import penalized
+
         with jax.enable_x64(True):
             return penalized.intervals(self, level)
 
     def penalized_test(self, names, values=0.0):
         """(statistic, degrees of freedom, p) of the penalized likelihood ratio test that the coefficients of these
         names (of all classes) have these values, as logistftest: the determinant is that of all coefficients."""
+        from jglm.inference import penalized
+
         with jax.enable_x64(True):
             return penalized.test(self, names, values)
 
     def penalized_table(self, level=0.95):
         """A data frame as logistf's summary: coefficients and standard errors with penalized likelihood ratio tests and
         intervals."""
+        from jglm.inference import penalized
+
         with jax.enable_x64(True):
             return penalized.table(self, level)

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jglm.inference import delta, effects, means, profiles, tails
+from jglm.inference import tails
 from jglm.inputs import checks
 
 METHODS = ("wald", "profile")
@@ -17,6 +17,8 @@ class Intervals:
     def conf_int(self: Any, level=0.95, method="wald"):
         """Intervals (p, 2), or (p, k, 2), of the coefficients: "wald", with the quantiles of t or the normal as in
         `pvalues`; or "profile", by the profile likelihood, see `profile`, infinite where the likelihood stays flat."""
+        from jglm.inference import profiles
+
         checks.choice("method", method, METHODS)
         checks.level(level)
         if method == "profile":
@@ -52,6 +54,8 @@ class Intervals:
         >>> fit.profile(lambda params: params[0] / params[1]).conf_int().round(2)
         array([[-1.09,  2.16]])
         """
+        from jglm.inference import profiles
+
         with jax.enable_x64(True):
             if fn is None:
                 return profiles.of_fit(self, level)
@@ -76,6 +80,8 @@ class Intervals:
         >>> ratio.conf_int().round(3)
         array([-1.441,  1.253])
         """
+        from jglm.inference import delta
+
         with jax.enable_x64(True):
             return delta.estimate(self, fn, level, names, null)
 
@@ -107,6 +113,8 @@ class Intervals:
         >>> fit.marginal_effects().value.round(2)
         array([5.24])
         """
+        from jglm.inference import effects
+
         with jax.enable_x64(True):
             return effects.marginal_effects(
                 self, variables, method, at, values, discrete, change, X, offset, exposure, weights, level
@@ -123,6 +131,8 @@ class Intervals:
         >>> fit.contrasts({"Intercept": 1, "dose": 2}).value.round(3)
         array([1.737])
         """
+        from jglm.inference import means
+
         with jax.enable_x64(True):
             return means.contrasts(self, what, ratio, level)
 
@@ -136,6 +146,8 @@ class Intervals:
         Returns `jglm.Estimates` with intervals made on the scale of lin. Raises ValueError for links of which the
         exponential is no ratio.
         """
+        from jglm.inference import means
+
         with jax.enable_x64(True):
             return means.relativities(self, base, X, level)
 
@@ -152,5 +164,7 @@ class Intervals:
 
         Returns `jglm.Estimates`; `.contrasts("pairwise")` of them are differences of lin, or their ratios.
         """
+        from jglm.inference import means
+
         with jax.enable_x64(True):
             return means.marginal_means(self, factors, values, weights, kind, X, level)

@@ -7,7 +7,7 @@ from jglm import prediction
 from jglm.diagnostics import residuals
 from jglm.distributions import distribution
 from jglm.distributions.density import by_rows
-from jglm.inference import rowmeans, tails
+from jglm.inference import tails
 from jglm.inputs import checks
 
 INTERVALS = ("mean", "delta", "profile", "prediction")
@@ -25,6 +25,8 @@ _quantiles_compiled = jax.jit(
 def with_interval(fit, X, offset, exposure, interval, level, precision):
     """(n, 3): the mean and the ends of an interval of `level`, for the mean or for a new y of weight 1; (n, k, 3) for
     the means of k classes."""
+    from jglm.inference import rowmeans
+
     checks.choice("interval", interval, INTERVALS)
     checks.level(level)
     several = not fit.family.scalar_lin or fit.family.has_cutpoints

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from jglm.inference import byterm, goodness, hypotheses
-
 
 class Tested:
     """What a fit tells of hypotheses about its coefficients."""
@@ -31,6 +29,8 @@ class Tested:
         Wald test: x1 = 0.4
         chi2(1) = 0.3406, p = 0.559
         """
+        from jglm.inference import hypotheses
+
         return hypotheses.wald(self, restriction, value, test, adjust)
 
     def score_test(self: Any, added, data=None, names=None):
@@ -54,6 +54,8 @@ class Tested:
         Score test: added 1 = 0
         chi2(1) = 0.3939, p = 0.530
         """
+        from jglm.inference import hypotheses
+
         return hypotheses.score(self, added, data, names)
 
     def anova(self: Any, type="II", test=None, terms=None, adjust=None):
@@ -83,6 +85,8 @@ class Tested:
         x1   1   15.0291  15.0291  <0.001
         x2   1    0.2140   0.2140   0.644
         """
+        from jglm.inference import byterm
+
         return byterm.anova(self, type, test, terms, adjust)
 
     def drop1(self: Any, test=None, terms=None, adjust=None):
@@ -91,6 +95,8 @@ class Tested:
         test, terms, adjust: as in `anova`. AIC is taken at the dispersion of this fit, as R's `drop1` has it; R's F
         takes deviance / df_resid for the dispersion, which is `dispersion="deviance"` at the fit.
         """
+        from jglm.inference import byterm
+
         return byterm.drop1(self, test, terms, adjust)
 
     def hosmer_lemeshow(self: Any, groups=10):
@@ -99,6 +105,8 @@ class Tested:
         classes groups are by 1 - the probability of the first, with (groups - 2) (k - 1) (Fagerland, Hosmer and Bofin
         2008). Raises ValueError for families of other responses.
         """
+        from jglm.inference import goodness
+
         return goodness.hosmer_lemeshow(self, groups)
 
     def dispersion_test(self: Any, method="pearson", alternative="greater"):
@@ -112,4 +120,6 @@ class Tested:
 
         Returns a test whose `estimate` is the dispersion.
         """
+        from jglm.inference import goodness
+
         return goodness.dispersion(self, method, alternative)
