@@ -15,8 +15,7 @@ from jglm.inputs import data as arrays
 from jglm.inputs.formula import Formula
 from jglm.keeping import io, modelfile
 from jglm.results import DISPERSIONS, Fit
-from jglm.sharing import agreement, shards, spreadfit
-from jglm.streams import asked
+from jglm.sharing import shards
 
 ROWS = ("groups", "time")  # of labels of the rows, which only their covariance takes
 DTYPES = ("float64", "float32")
@@ -84,8 +83,10 @@ def fit(X, y, *, family, link=None, weights=None, weight_kind="prior", offset=No
 
 
 def _fit(X, y, family, link, penalty, covariance, dispersion, given: dict[str, Any], options: dict[str, Any]):
+    from jglm.sharing import agreement
+
     penalty = resolve.penalty(penalty)
-    if asked.is_stream(y if given["formula"] else X):
+    if checks.is_stream(y if given["formula"] else X):
         return _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, options)
     if options.pop("checkpoint") is not None or options.pop("resume"):
         raise ValueError("checkpoint= and resume= are for streams (jglm.open_parquet); data in memory are fitted anew")
@@ -116,6 +117,8 @@ def _fit(X, y, family, link, penalty, covariance, dispersion, given: dict[str, A
 
 def _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, options):
     """The same for a stream, whose rows stay on disk."""
+    from jglm.streams import asked
+
     covariance = asked.check(covariance, dispersion, DISPERSIONS, options)
     if options["devices"] is not None and distributed.processes() > 1:
         share = lambda v: v.share(distributed.process(), distributed.processes(), distributed.Together())
@@ -147,6 +150,8 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
     """(Prepared, family, link, what a Fit keeps besides) of arrays, or of a formula X and a data frame y: as
     `formula` says, or as X is a text or not. `gather` brings what other processes hold, where these rows are a share:
     levels and labels are those of all."""
+    from jglm.sharing import agreement
+
     checks.choice("weight_kind", weight_kind, arrays.WEIGHT_KINDS)
     family = resolve.family(family)
     link = resolve.link(family, link, penalty)
@@ -187,6 +192,8 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
 
 def finish(prepared, family, link, penalty, options, mesh=None, **kept):
     """The `Fit` of checked data, whose rows are shared out over a mesh where there is one."""
+    from jglm.sharing import spreadfit
+
     cache.enable()
     if penalty is not None and not hasattr(penalty, "value"):
         raise TypeError(f"penalty is a {type(penalty).__name__}; it must be one of jglm.penalties, such as ridge(1.0)")

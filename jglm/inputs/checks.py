@@ -115,3 +115,8 @@ def in_support(family, y, on):
     remedy = f"family {family.name!r} needs {interval.describe()}; drop those rows or use {other}"
     refuse("y", outside, kind, remedy)
     return bool(np.all(support.holds(y) | ~counts))
+
+
+def is_stream(data):
+    """Whether data are a stream."""
+    return hasattr(data, "fingerprint") and hasattr(data, "share")

@@ -10,7 +10,6 @@ from jglm.fitting.progress import Counted
 from jglm.inputs import checks
 from jglm.regularization import pathwise
 from jglm.regularization.paths import CoefficientPath, Source, grid_of, penalty_of
-from jglm.streams.asked import is_stream
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalt
     tol = checks.positive("tol", tol)
     if len(ratios) > 1 and penalty is not None:
         raise ValueError("penalty= has an l1_ratio of its own; give several of them without it")
-    if is_stream(y if isinstance(X, str) else X):
+    if checks.is_stream(y if isinstance(X, str) else X):
         raise ValueError("cross_validate takes data in memory; of a stream fit jglm.path to some of its files and "
                          "judge its strengths by the predictions for the others")  # fmt: skip
     with jax.enable_x64(True):

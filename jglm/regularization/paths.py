@@ -17,7 +17,6 @@ from jglm.model import Model
 from jglm.regularization import pathwise
 from jglm.regularization.streampaths import StreamSource
 from jglm.solvers import Status
-from jglm.streams.asked import is_stream
 
 FEW = 1e-3  # the l1_ratio at which the largest strength of a ridge path is taken, as glmnet has it
 
@@ -133,7 +132,7 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=N
     """
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
                  intercept=intercept, names=names, functions=functions)  # fmt: skip
-    if is_stream(y if isinstance(X, str) else X):
+    if checks.is_stream(y if isinstance(X, str) else X):
         return _streamed(X, y, family, link, penalty_of(penalty, l1_ratio, penalty_weights), standardize, given,
                          strengths, min_ratio, tol, progress)  # fmt: skip
     with jax.enable_x64(True):

@@ -7,12 +7,6 @@ from jglm.streams import fitting
 from jglm.streams.checkpoint import Checkpoint, told_of
 from jglm.streams.layout import NAMED, Layout
 
-
-def is_stream(data):
-    """Whether data are a stream."""
-    return hasattr(data, "fingerprint") and hasattr(data, "share")
-
-
 COVARIANCES = (None, "model", "joint")
 
 
