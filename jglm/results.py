@@ -251,7 +251,7 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
         the fit did not see and for columns that are not there.
         """
         checks.choice("kind", kind, prediction.KINDS)
-        if predicting.is_stream(X):
+        if checks.is_stream(X):
             beside = dict(offset=offset, exposure=exposure)
             return predicting.predict(self, X, out, kind, interval, beside, level=level, precision=precision)
         if out is not None:

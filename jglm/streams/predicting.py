@@ -6,7 +6,6 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from jglm.streams.sources import first_line
@@ -116,8 +115,3 @@ def write(out, parts, names):
 def _close_quietly(writer):
     with contextlib.suppress(OSError):
         writer.close()
-
-
-def is_stream(X):
-    """Whether X is a stream."""
-    return hasattr(X, "fingerprint") and not isinstance(X, (np.ndarray, jax.Array))
