@@ -6,6 +6,7 @@ A source opens nothing but its files' footers; every thread reads pieces of its 
 import abc
 import glob
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class Source(abc.ABC):
             raise ValueError(f"{file} was changed while it was being read; open it again when it is whole")
 
     @abc.abstractmethod
-    def _batches(self, piece, columns, rows, coded):
+    def _batches(self, piece, columns, rows, coded) -> Iterator:
         """The same, by the reader of the format."""
 
     def _agree(self, file, schema):
