@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jglm.regularization.paths import CoefficientPath, path
     from jglm.resampling.bootstrap import bootstrap
     from jglm.resampling.jackknife import influence
-    from jglm.resampling.resampled import Bootstrap
+    from jglm.resampling.resamples import Bootstrap
     from jglm.results import Fit
     from jglm.scans.scan import ScoreScan, score_scan
     from jglm.solvers import Status
@@ -55,7 +55,7 @@ _PUBLIC = {
     "path": "regularization.paths", "CoefficientPath": "regularization.paths",
     "cross_validate": "regularization.crossvalidation", "CrossValidation": "regularization.crossvalidation",
     "fit": "api", "glm": "api", "load": "api", "solve": "drivers", "check_family": "distributions.familycheck",
-    "influence": "resampling.jackknife", "bootstrap": "resampling.bootstrap", "Bootstrap": "resampling.resampled",
+    "influence": "resampling.jackknife", "bootstrap": "resampling.bootstrap", "Bootstrap": "resampling.resamples",
     "fit_many": "batches.many", "ManyFits": "batches.manyfits", "Updating": "fitting.updating",
     "GLMRegressor": "estimators", "GLMClassifier": "estimators", "GLMRegressorCV": "estimators",
     "GLMClassifierCV": "estimators",

@@ -1,7 +1,7 @@
 """The front door to the bootstrap."""
 
 from jglm import api
-from jglm.resampling import resampled
+from jglm.resampling.resamples import resample
 from jglm.results import Fit
 
 
@@ -10,7 +10,7 @@ def bootstrap(X, y=None, *, family=None, resamples=1000, kind="poisson", cluster
     """The bootstrap of a generalized linear model: its coefficients over resamples of the rows.
 
     A resample is a vector of weights over the same X, so nothing is copied and many are fitted at once, each from the
-    fit of all rows (`jglm.resampling.resampled.Bootstrap` has what comes of it).
+    fit of all rows (`jglm.resampling.resamples.Bootstrap` has what comes of it).
 
     Args:
         X, y, family, options: what `jglm.fit` takes; or a `Fit` that has its data, alone.
@@ -39,7 +39,7 @@ def bootstrap(X, y=None, *, family=None, resamples=1000, kind="poisson", cluster
     if isinstance(X, Fit):
         if y is not None or family is not None or options:
             raise TypeError("a Fit has its y, family and options already; give it alone")
-        return resampled.resample(X, **given)
+        return resample(X, **given)
     if y is None or family is None:
         raise TypeError("y and family= are missing; give them with X, or a Fit alone")
-    return resampled.resample(api.fit(X, y, family=family, **options), **given)
+    return resample(api.fit(X, y, family=family, **options), **given)
