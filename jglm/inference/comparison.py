@@ -24,8 +24,8 @@ class Comparison:
     Attributes:
         names: of the fits; rows: of the coefficients, by name, or (class, name) written "name @ class".
         params, bse, pvalues: (rows, fits), NaN where a fit does not have a coefficient (or no standard errors).
-        statistics: {name: (fits,)}; about: [(name, [text of each fit])], such as family and link; stars: whether
-        significance is marked.
+        statistics: {name: (fits,)}; about: [(name, [text of each fit])], such as family and link.
+        stars: whether significance is marked.
     """
 
     names: list

@@ -19,7 +19,7 @@ class HypothesisTest:
 
     Attributes:
         title, hypothesis: what was tested, in words; kind: the law of the statistic, "chi2", "F" or "z".
-        statistic, df, df_resid (of F, else None), pvalue.
+        statistic, df, df_resid, pvalue: numbers; df_resid is of F, else None.
         estimate, se: (q,) of what is restricted less its value under the hypothesis, where the test has them.
         notes: what limits it.
     """
