@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import penalties, prediction
+from jglm.assessing.asked import Assessing
 from jglm.diagnostics import residuals
 from jglm.diagnostics.diagnosed import Diagnosed
 from jglm.fitting import deferred, joint
@@ -16,6 +17,7 @@ from jglm.inference.covaried import Covaried
 from jglm.inference.intervals import Intervals
 from jglm.inference.tested import Tested
 from jglm.inputs import checks
+from jglm.inputs.policies import Policy
 from jglm.keeping import io, modelfile
 from jglm.model import Model
 from jglm.reporting import overview
@@ -27,7 +29,7 @@ DISPERSIONS = ("pearson", "deviance", "ml")
 
 
 @dataclass(repr=False)
-class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
+class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Tested):
     """A fitted generalized linear model.
 
     Coefficients and their statistics are NumPy float64 of shape (p,), or (p, k) for a family with k columns of lin;
@@ -40,7 +42,8 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
         family_params, family_params_se: the family's own parameters, and standard errors of the estimated ones.
         null_deviance: of the offset with an intercept; computed on first use. NaN where a free parameter belongs to the
             mean's map (beta, ordinal, …).
-        converged, status, n_iter (passes over the data), solver, history (objective and largest gradient per pass).
+        converged, status, solver, n_iter, history: how the fit ended, after n_iter passes over the data; `history` has
+            the objective and the largest gradient of each.
         n_dropped: rows left out because of missing values.
     """
 
@@ -70,6 +73,9 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
     nuisance: dict = field(default_factory=dict)  # their estimates on the free scale
     precision_names: list = field(default_factory=list)
     precision: Any = None  # the formula of the regressed parameter
+    fixed: dict = field(default_factory=dict)  # {column: {level: relativity}} that multiply the mean beside the formula
+    typical: dict = field(default_factory=dict)  # of a detached fit of a formula: its `exposure.typical` row
+    shift: float = 0.0  # of the constant, by `rebalanced`
     sides: dict = field(default_factory=dict)  # groups, times, … for a robust covariance (see `covaried.sides`)
     _prepared: Any = None
     _frame: Any = None  # the rows of the formula's columns
@@ -228,7 +234,7 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
 
     # ------------------------------------------------------------------ new data
     def predict(self, X=None, kind="mean", offset=None, exposure=None, interval=None, level=0.95, precision=None,
-                out=None):  # fmt: skip
+                out=None, missing=None, unseen=None):  # fmt: skip
         """Predictions for new rows, or without X for the rows of the fit.
 
         Args:
@@ -245,11 +251,15 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
                 such and X is no frame that has them.
             out: of a stream X (`jglm.open_parquet`; offset and exposure are names of its columns), a Parquet file
                 that takes the predictions, whose path is returned.
+            missing, unseen: the policies for missing values and unseen levels of a frame, where not those of the fit
+                (see `jglm.glm`).
 
-        Returns (n,), or (n, k) for k classes. A row of a frame with a missing value is NaN; an
-        array must be complete. Raises ValueError for levels that
-        the fit did not see and for columns that are not there.
+        Returns (n,), or (n, k) for k classes. A row of a frame with a missing value is NaN, unless the policies say
+        other; an array must be complete. Raises ValueError for columns that are not there, and for levels that the fit
+        did not see where no policy says what they count as.
         """
+        if missing is not None or unseen is not None:
+            return self._with_policy(missing, unseen).predict(X, kind, offset, exposure, interval, level, precision, out)
         checks.choice("kind", kind, prediction.KINDS)
         if checks.is_stream(X):
             beside = dict(offset=offset, exposure=exposure)
@@ -261,6 +271,14 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Tested):
                 return predictive.with_interval(self, X, offset, exposure, interval, level, precision)
             lin = prediction.linear_predictor(self, X, offset, exposure)
             return lin if kind == "link" else prediction.of_lin(self, lin, kind)
+
+    def _with_policy(self, missing, unseen):
+        """The same fit with other policies for new data."""
+        if self.formula is None:
+            raise ValueError("missing= and unseen= are for fits of a formula; rows of an array must be complete")
+        policy = Policy(missing or self.formula.policy.missing, unseen or self.formula.policy.unseen)
+        second = None if self.precision is None else self.precision.with_policy(policy)
+        return replace(self, formula=self.formula.with_policy(policy), precision=second)
 
     def residuals(self, X=None, y=None, kind="response", weights=None, offset=None, exposure=None, trials=None,
                   precision=None, seed=0):  # fmt: skip

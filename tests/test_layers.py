@@ -11,7 +11,7 @@ ROOT = Path(jglm.__file__).parent
 # From the top down; a module may import what stands above it.
 ORDER = (
     "distributions", "inputs", "fitting", "sharing", "batches", "regularization", "inference", "diagnostics",
-    "resampling", "scans", "reporting", "keeping", "distributed", "_record", "distributions.special",
+    "resampling", "scans", "assessing", "reporting", "keeping", "distributed", "_record", "distributions.special",
     "distributions.invert", "distributions.support", "distributions.parameters", "distributions.expression",
     "distributions.contour", "distributions.quadrature", "distributions.trials", "distributions.choice",
     "distributions.density", "distributions.distribution", "distributions.broadcast", "family",
@@ -22,14 +22,15 @@ ORDER = (
     "drivers", "fitting.linalg", "fitting.squares", "batches.stacked", "batches.lanes", "batches.lockstep",
     "batches.batch", "sharing.shards", "fitting.irls", "inference.tails", "inference.profiling",
     "diagnostics.recession", "inputs.checks", "inputs.response", "inputs.matrix", "inputs.data", "inputs.frames",
-    "inputs.grammar", "inputs.coding", "inputs.formula", "fitting.progress", "fitting.problem", "fitting.passes",
+    "inputs.grammar", "inputs.coding", "inputs.policies", "inputs.formula", "fitting.progress", "fitting.problem", "fitting.passes",
     "fitting.iterate", "fitting.looks", "fitting.constrained", "fitting.workingset", "regularization.pathwise",
     "fitting.sketch", "fitting.minibatches", "fitting.joint", "fitting.deferred", "diagnostics.leverage",
     "fitting.firth", "inputs.labels", "inference.sandwich", "inference.covaried", "fitting.smoothing",
     "fitting.estimate", "sharing.spread", "sharing.spreadfit", "sharing.agreement", "inputs.resolve", "cache",
     "keeping.io", "keeping.modelfile", "prediction", "diagnostics.residuals", "diagnostics.deletion",
     "diagnostics.collinearity", "diagnostics.grouped", "diagnostics.waldslope", "inference.penalized",
-    "diagnostics.separation", "diagnostics.diagnosed", "resampling.draws", "resampling.jackknife",
+    "diagnostics.separation", "diagnostics.diagnosed",
+    "assessing.rows", "assessing.expected", "assessing.asked", "resampling.draws", "resampling.jackknife",
     "resampling.reweighted", "resampling.resamples", "resampling.resampled",
     "inference.delta", "inference.profiles", "inference.scenarios",
     "inference.effects", "inference.means", "inference.rowmeans", "inference.predictive", "inference.intervals",
@@ -41,7 +42,10 @@ ORDER = (
     "reporting.overview", "results", "distributions.familycheck", "api", "fitting.updating",
     "diagnostics.separating", "scans.scan", "resampling.bootstrap", "reporting.plot", "regularization.streampaths",
     "regularization.paths", "regularization.crossvalidation", "batches.manyinput", "batches.moderation",
-    "batches.manyfits", "batches.many", "estimators", "inputs.files", "sharing.launch", "demo", "cli", "__main__",
+    "batches.manyfits", "batches.many", "estimators", "inputs.files", "sharing.launch", "demo",
+    "commandline", "commandline.exitcodes", "commandline.terminal", "commandline.calls", "commandline.described",
+    "commandline.tables", "commandline.chosen", "commandline.penalizing", "commandline.modelling", "commandline.fit",
+    "commandline.predict", "commandline.summary", "commandline.families", "commandline.demo", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix

@@ -59,32 +59,46 @@ def _chi2(seen):
 
 
 def groups_of(fit, by, bins, seen):
-    """(group of each row, labels): `by` an array, the name of a column of the frame or the design, or "fitted"; numbers
-    of more than `bins` different values go into bins of about equal weight."""
-    n = len(seen.weight)
+    """(group of each row, labels): `by` an array, the name of a column of the frame or the design, or "fitted"."""
+    by = named(fit, by, seen) if isinstance(by, str) else by
+    return grouping(by, bins, seen.weight, fit.n_dropped)
+
+
+def grouping(by, bins, weight, dropped=0):
+    """(group of each row, labels) by the values of `by` (n,), in the order of its categories where it has some, else
+    sorted; numbers of more than `bins` different values go into bins of about equal weight."""
+    import pandas
+
+    n = len(weight)
     if checks.whole("bins", bins) is None or bins < 1:
         raise ValueError(f"bins is {bins}; it must be a whole number >= 1")
-    if isinstance(by, str):
-        by = _named(fit, by, seen)
-    order = getattr(getattr(by, "dtype", None), "categories", None)  # a categorical column has its own
-    by = np.asarray(by)
-    if by.shape != (n,):
-        dropped = f" ({fit.n_dropped} rows with missing values were dropped)" if fit.n_dropped else ""
-        raise ValueError(f"by has shape {by.shape}; it must have one group per row, ({n},){dropped}")
-    if by.dtype.kind in "fiu" and len(np.unique(by)) > bins:
-        if not np.all(np.isfinite(by)):
+    if np.shape(by) != (n,):
+        note = f" ({dropped} rows with missing values were dropped)" if dropped else ""
+        raise ValueError(f"by has shape {np.shape(by)}; it must have one group per row, ({n},){note}")
+    if isinstance(getattr(by, "dtype", None), pandas.CategoricalDtype):
+        factor = pandas.Categorical(by)
+        return _coded(factor.codes.astype(int), [str(v) for v in factor.categories])
+    values = np.asarray(by)
+    if values.dtype.kind not in "fiub":
+        code, labels = pandas.factorize(np.asarray(values, object), use_na_sentinel=False)
+        names, back = np.unique([str(v) for v in labels], return_inverse=True)  # 1 and "1" are one
+        return back[code], names.tolist()
+    if values.dtype.kind in "fiu" and len(pandas.unique(values)) > bins:
+        if not np.all(np.isfinite(values)):
             raise ValueError("by has NaN or infinite values; give such rows a group of their own, as text")
-        return quantile_bins(by, seen.weight, bins)
-    values = by if by.dtype.kind in "fiub" else by.astype(str)
+        return quantile_bins(values, weight, bins)
     labels, code = np.unique(values, return_inverse=True)
-    if order is None or by.dtype.kind in "fiub":
-        return code, labels.tolist()
-    place = {str(label): i for i, label in enumerate(order)}
-    ranked = sorted(range(len(labels)), key=lambda i: place.get(labels[i], len(place)))  # missing ones last
-    return np.argsort(ranked)[code], [labels[i] for i in ranked]
+    return code, labels.tolist()
 
 
-def _named(fit, by, seen):
+def _coded(code, labels):
+    """(codes, labels) of the categories that rows have; those without one (code -1) are the last, "nan"."""
+    used, code = np.unique(np.where(code < 0, len(labels), code), return_inverse=True)
+    return code, [[*labels, "nan"][i] for i in used]
+
+
+def named(fit, by, seen):
+    """(n,) the values of a column of the fit's frame or design by its name, or "fitted": the means."""
     if by == "fitted":
         if seen.rows.mu.ndim > 1:
             raise ValueError("by='fitted' is for a scalar mean; give the groups of the rows as an array")

@@ -34,6 +34,8 @@ class Prepared:
     nobs: float
     has_offset: bool
     designs: dict = field(default_factory=dict)  # of the family's regressed parameter, by its name
+    exposure: np.ndarray | None = None  # where one was given; its logarithm is in the offset
+    fold: np.ndarray | None = None  # (n,) numbers of folds, of rows of a stream that are held out in turn
 
     @cached_property
     def X(self):
@@ -143,5 +145,6 @@ def prepare(X, y, family, link, *, weights, weight_kind, offset, exposure, trial
         design, encoded.y, weight, size, power, shift, names, encoded.levels,
         constant, nobs, offset is not None or exposure is not None,
         precision_design(family, precision, n),
+        None if exposure is None else checks.numbers("exposure", exposure, n),
     )  # fmt: skip
     return prepared, family

@@ -1,0 +1,1 @@
+"""Predictions held against what happened: sums and means by group, lift, Lorenz curves."""
