@@ -80,7 +80,7 @@ def test_json_and_options(folder, capsys):
     (["fit", "data.csv", "y ~ nope", "--family", "poisson"], "no column 'nope'"),
     (["fit", "data.csv", "y ~ x", "--family", "poisson", "--covariance", "CR0"], "needs groups="),
     (["fit", "data.csv", "x ~ y", "--family", "poisson"], "negative"),
-    (["fit", "data.csv", "y ~ x", "--family", "negative_binomial(x)"], "is not a number"),
+    (["fit", "data.csv", "y ~ x", "--family", "negative_binomial(x)"], "must be a positive number"),
     (["fit", "data.csv", "y ~ __import__('os').system('echo')", "--family", "poisson"], "formula"),
     (["fit", "data.txt", "y ~ x", "--family", "poisson"], "the ending '.txt' is not read"),
     (["predict", "data.csv", "data.csv"], "not a jglm model file"),
