@@ -37,3 +37,42 @@ class Assessing:
 
         with jax.enable_x64(True):
             return expected.actual_expected(self, by, data, bins=bins, level=level, **new)
+
+    def lift(self, data=None, groups=10, **new):
+        """`actual_expected` by groups of rows in the order of their fitted mean per unit of exposure, of about equal
+        exposure: where `ratio` is about 1 in each the fit is calibrated. Besides, `lift` and `fitted_lift`: the actual
+        and the expected mean of the group by the actual mean of all rows. New rows as in `actual_expected`."""
+        from jglm.assessing import ranking
+
+        with jax.enable_x64(True):
+            return ranking.lift(self, data, groups, **new)
+
+    def double_lift(self, other, data=None, groups=10, **new):
+        """A data frame that holds this fit and a second model against each other: rows in the order of the second mean
+        by the first, in groups of about equal exposure, with the means `actual`, `first` and `second` per unit of
+        exposure. The better model follows `actual` where they disagree: in the first and last groups.
+
+        Args:
+            other: a fit of the same response, or an array (n,) of the second model's means.
+            data, groups, y, weights, …: as in `lift`.
+
+        Raises ValueError where a mean is not positive, and where the fits do not have the same rows.
+        """
+        from jglm.assessing import ranking
+
+        with jax.enable_x64(True):
+            return ranking.double_lift(self, other, data, groups, **new)
+
+    def lorenz(self, data=None, **new):
+        """The `Lorenz` curve and its Gini index: the share of the actual total in the rows of the lowest predictions,
+        against their share of the exposure (Denuit, Sznajder and Trufin 2019). New rows as in `actual_expected`.
+
+        >>> import jglm
+        >>> fit = jglm.fit([[0.0], [1.0], [2.0], [3.0]], [1, 3, 2, 6], family="poisson")
+        >>> fit.lorenz()
+        Lorenz curve: Gini index 0.2917, 0.8750 of the largest, 0.3333
+        """
+        from jglm.assessing import ranking
+
+        with jax.enable_x64(True):
+            return ranking.lorenz(self, data, **new)

@@ -145,4 +145,4 @@ def _whole_rows(fit, data, beside):
 def _names(data):
     """The names of the columns of a data frame or a dict."""
     names: Any = data if isinstance(data, dict) else getattr(data, "column_names", getattr(data, "columns", ()))
-    return [] if callable(names) else list(names)
+    return list(names)
