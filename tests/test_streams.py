@@ -8,12 +8,14 @@ import sys
 import threading
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 
 import jglm
-from jglm.streams import checkpoint, scan, store, stream, streamed
+from jglm.regularization.streampaths import StreamSource
+from jglm.streams import checkpoint, columns, folds, scan, store, stream, streamed
 
 pq, feather = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.feather")
 QUIET = dict(progress=False)
@@ -383,10 +385,46 @@ def test_a_path_of_a_stream(folder, frame):
     assert there.null_deviance == pytest.approx(here.null_deviance)
     fit = there.fit_at(there.strengths[2])
     assert fit.deviance == pytest.approx(there.deviance[2])
-    with pytest.raises(ValueError, match="data in memory"):
-        jglm.cross_validate(FORMULA, jglm.open_parquet(folder), family="poisson")
     with pytest.raises(ValueError, match="scale"):
         jglm.path(FORMULA, jglm.open_parquet(folder), standardize=True, **options)
+
+
+def test_cross_validation_of_a_stream(folder, frame):
+    options = dict(family="poisson", strengths=[100.0, 10.0], weights="w", exposure="e", tol=1e-8)
+    whole, stream = frame.dropna(), jglm.open_parquet(folder)
+    for column in ("kind", "i"):  # text, numbers
+        here = jglm.cross_validate(FORMULA, whole, folds=whole[column], **options)
+        there = jglm.cross_validate(FORMULA, stream, folds=column, **options, **QUIET)
+        assert np.allclose(here.fold_weight, there.fold_weight)
+        assert np.allclose(here.fold_deviance, there.fold_deviance, rtol=1e-8)
+        assert there.fold_kkt.max() < 1e-7
+        assert np.allclose(here.fit().params, there.fit().params, atol=1e-8)
+    for wrong, error in ((1, "at least 2"), (whole.kind, "name of a column")):
+        with pytest.raises((ValueError, TypeError), match=error):
+            jglm.cross_validate(FORMULA, stream, folds=wrong, **options)
+    with pytest.raises(ValueError, match="more than 1000 distinct"):
+        jglm.cross_validate("y ~ x", stream, folds="e", family="poisson")
+
+
+def test_folds_drawn_by_where_a_row_stands():
+    drawn, block = folds.Drawn(5, 7), lambda rows: columns.Block(rows, {}, {})
+    whole = drawn.of(3, 0, block(1000))
+    assert np.array_equal(whole, np.concatenate([drawn.of(3, 0, block(300)), drawn.of(3, 300, block(700))]))
+    counts = np.bincount(np.concatenate([drawn.of(piece, 0, block(10_000)) for piece in range(10)]))
+    assert len(counts) == 5
+    assert np.sum((counts - 20_000) ** 2 / 20_000) < 18.5  # chi2 of 4 degrees, one in a thousand
+    assert np.mean(whole == folds.Drawn(5, 8).of(3, 0, block(1000))) < 0.3
+    assert np.mean(whole == drawn.of(4, 0, block(1000))) < 0.3
+
+
+def test_a_fit_without_a_fold(folder, frame):
+    lasso = jglm.penalties.lasso(1.0)
+    source = StreamSource(FORMULA, jglm.open_parquet(folder), "poisson", None, lasso, False, {}, "kind")
+    with jax.enable_x64(True):
+        found = source.finish(np.asarray(20.0), np.zeros(len(source.kept)), 1e-8, left_out=1)
+    whole = frame.dropna(subset=["x", "g"])
+    here = jglm.glm(FORMULA, whole[whole.kind != "v"], family="poisson", penalty=jglm.penalties.lasso(20.0))
+    assert np.allclose(found.flat, here.params, atol=1e-8)
 
 
 def test_the_page_runs():

@@ -55,9 +55,9 @@ class Looks:
         phi = chi2 / free if model.family.dispersion == "estimated" else np.ones(len(flat))
         return np.maximum(phi, np.finfo(float).tiny)
 
-    def losses(self, flat):
-        """The losses (S,) of all rows."""
-        return self._passed(flat, np.full(len(flat), -1), self._losses)[0]
+    def losses(self, flat, held=None):
+        """The losses (S,) of all rows, or for each of the coefficients of the rows of one fold, `held` (S,)."""
+        return self._passed(flat, np.full(len(flat), -1) if held is None else held, self._losses)[0]
 
     def _passed(self, flat, left_out, function):
         n, width, found = len(self.fold), self.problem.width, []
@@ -95,9 +95,9 @@ class Looks:
         grad = np.moveaxis(grad.reshape(-1, S, width), 0, 2).reshape(S, -1)
         return grad, chi2, count
 
-    def _losses(self, flat, _):
+    def _losses(self, flat, held):
         lin, losses_at = self._lin(flat), self.problem.bound(_many_losses)
-        return [np.sum([np.asarray(losses_at(*given[:4])) for _, *given in self._pieces(lin)], axis=0)]
+        return [np.sum([np.asarray(losses_at(*given, held)) for _, *given in self._pieces(lin)], axis=0)]
 
 
 def _many_scores(model, y, own, weight, offset, fold, left_out):
@@ -112,9 +112,10 @@ def _many_scores(model, y, own, weight, offset, fold, left_out):
     return chi2, jnp.sum(w > 0, axis=0), w.reshape(w.shape + (1,) * (lin.ndim - 2)) * score
 
 
-def _many_losses(model, y, own, weight, offset):
-    """Losses (S,) at X coef = own (n, S) or (n, S, k)."""
-    w, t, lin = _seen(model, y, own, jnp.broadcast_to(weight[:, None], own.shape[:2]), offset)
+def _many_losses(model, y, own, weight, offset, fold, held):
+    """Losses (S,) at X coef = own (n, S) or (n, S, k), of the rows of one fold each, `held` (S,), -1 for all."""
+    taken = (held[None, :] < 0) | (fold[:, None] == held[None, :])
+    w, t, lin = _seen(model, y, own, weight[:, None] * taken, offset)
     return jnp.sum(w * _each(lambda v, t: rows.row(model, t, v, False))(lin, t), axis=0)
 
 

@@ -9,7 +9,15 @@ from jglm import cache, penalties
 from jglm.fitting.progress import Counted
 from jglm.inputs import checks
 from jglm.regularization import pathwise
-from jglm.regularization.paths import CoefficientPath, Source, grid_of, penalty_of
+from jglm.regularization.paths import (
+    CoefficientPath,
+    Source,
+    grid_of,
+    grid_of_stream,
+    path_of_stream,
+    penalty_of,
+)
+from jglm.regularization.streampaths import StreamSource
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class CrossValidation:
 
     `l1_ratios` (R,), `strengths` (R, S), `fold_deviance` (R, S, F): the deviance of each fold's rows under the fit of
     the others, per unit of weight; `fold_kkt` (R, S, F): the KKT residuals of those fits. `deviance` (R, S) is the mean
-    over folds by their weights, `deviance_se` its standard error over folds.
+    over folds by their weights, `deviance_se` its standard error over folds. `fold` (n,) of each row, None of a stream.
     """
 
     l1_ratios: np.ndarray
@@ -26,7 +34,7 @@ class CrossValidation:
     fold_deviance: np.ndarray
     fold_kkt: np.ndarray
     fold_weight: np.ndarray
-    fold: np.ndarray
+    fold: np.ndarray | None
     paths: list
 
     def __repr__(self):
@@ -102,7 +110,9 @@ def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalt
     Every strength is fitted without each fold in turn, and judged by the deviance of that fold's rows.
 
     Args:
-        folds: how many, drawn at random by `seed`; or (n,) labels of the rows' folds.
+        X, y: as in `jglm.fit`; or a formula and a data frame or stream, as in `jglm.glm`.
+        folds: how many, drawn at random by `seed`; or (n,) labels of the rows' folds. Of a stream how many, or the name
+            of a column whose values are the folds.
         groups: (n,) labels: rows of one label stay in one fold.
         l1_ratio: a number or several.
 
@@ -115,27 +125,34 @@ def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalt
     tol = checks.positive("tol", tol)
     if len(ratios) > 1 and penalty is not None:
         raise ValueError("penalty= has an l1_ratio of its own; give several of them without it")
-    if checks.is_stream(y if isinstance(X, str) else X):
-        raise ValueError("cross_validate takes data in memory; of a stream fit jglm.path to some of its files and "
-                         "judge its strengths by the predictions for the others")  # fmt: skip
     with jax.enable_x64(True):
         cache.enable()
-        source = Source(X, y, family, link, penalty_of(penalty, ratios[0], penalty_weights), standardize, given)
-        fold = folds_of(folds, groups, seed, len(source.prepared.y))
-        count = len(np.unique(fold))
-        sizes = len(ratios) * (count + 1)
-        bar = None if progress is False else Counted(sizes, 0.0 if progress else 1.0, "path")
+        first = penalty_of(penalty, ratios[0], penalty_weights)
+        if checks.is_stream(y if isinstance(X, str) else X):
+            refuse_of_stream(folds, groups)
+            source, fold = StreamSource(X, y, family, link, first, standardize, given, folds, seed), None
+            count, weight = source.data.folds.count, source.held_weight
+            one = lambda source, value, bar: _one_ratio_of_stream(
+                source, grid_of_stream(source, strengths, min_ratio), tol, bar
+            )
+        else:
+            source = Source(X, y, family, link, first, standardize, given)
+            fold = folds_of(folds, groups, seed, len(source.prepared.y))
+            count = len(np.unique(fold))
+            weight = np.bincount(fold, source.prepared.weight, count)
+            one = lambda source, value, bar: _one_ratio(
+                source, grid_of(source, strengths, min_ratio, value), fold, count, tol, bar
+            )
+        bar = None if progress is False else Counted(len(ratios) * (count + 1), 0.0 if progress else 1.0, "path")
         found = []
         try:
             for value in ratios:
                 if len(ratios) > 1:
                     source = source.with_penalty(penalties.elastic_net(1.0, value, weights=penalty_weights))
-                grid = grid_of(source, strengths, min_ratio, value if penalty is None else None)
-                found.append(_one_ratio(source, grid, fold, count, tol, bar))
+                found.append(one(source, value if penalty is None else None, bar))
         finally:
             if bar is not None:
                 bar.close()
-        weight = np.bincount(fold, source.prepared.weight, count)
         paths, held, kkt = zip(*found, strict=True)
         grids = np.stack([p.strengths for p in paths])
         return CrossValidation(ratios, grids, np.stack(held), np.stack(kkt), weight, fold, list(paths))
@@ -163,6 +180,31 @@ def folds_of(folds, groups, seed, n):
         raise ValueError(f"folds is {folds}; it must be at least 2 and at most {units}, the "
                          f"{'rows' if groups is None else 'groups'}")  # fmt: skip
     return (np.random.default_rng(seed).permutation(units) % count)[member]
+
+
+def refuse_of_stream(folds, groups):
+    """ValueError or TypeError for folds that a stream cannot have."""
+    if groups is not None:
+        raise ValueError("groups= is for data in memory; of a stream name a column whose values are the folds")
+    if isinstance(folds, str):
+        return
+    if np.ndim(folds):
+        raise TypeError("folds of a stream are a number or the name of a column, not labels of rows")
+    if (checks.whole("folds", folds) or 0) < 2:
+        raise ValueError(f"folds is {folds}; it must be at least 2")
+
+
+def _one_ratio_of_stream(source, grid, tol, bar):
+    """As `_one_ratio`, each pass over the files being one for all strengths and folds."""
+    points, models = source.follow(grid, tol, None)
+    path = path_of_stream(source, grid, points, models)
+    if bar is not None:
+        bar.advance(1)
+    flat, kkt = source.leave_out(grid, points, models, tol)
+    held = source.held_out(flat)
+    if bar is not None:
+        bar.advance(len(held))
+    return path, held.T, kkt.T
 
 
 def _one_ratio(source, grid, fold, count, tol, bar):

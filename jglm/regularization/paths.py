@@ -153,24 +153,33 @@ def _streamed(X, y, family, link, penalty, standardize, given, strengths, min_ra
     with jax.enable_x64(True):
         cache.enable()
         source = StreamSource(X, y, family, link, penalty, standardize, given)
-        if np.ndim(strengths):
-            grid = grid_of(source, strengths, min_ratio, None)
-        elif penalties.is_smooth(source.model.penalty):
-            raise ValueError("no strength of a penalty without kinks leaves nothing; give strengths= as an array")
-        else:
-            ratio = 1e-4 if min_ratio is None else checks.positive("min_ratio", min_ratio)
-            grid = source.grid(checks.whole("strengths", strengths), ratio)
+        grid = grid_of_stream(source, strengths, min_ratio)
         bar = None if progress is False else Counted(len(grid), 0.0 if progress else 1.0, "strength")
         try:
             points, models = source.follow(grid, checks.positive("tol", tol), bar and bar.advance)
         finally:
             if bar is not None:
                 bar.close()
-        params, deviance, kkt = source.figures(grid, points, models)
-        return CoefficientPath(
-            source.model, grid, params, source.data.names, deviance, source.first,
-            [Status(int(v)) for v in points.status], points.n_iter, kkt, bool(source.intercept), source,
-        )  # fmt: skip
+        return path_of_stream(source, grid, points, models)
+
+
+def path_of_stream(source, grid, points, models):
+    """The `CoefficientPath` of points on a grid."""
+    params, deviance, kkt = source.figures(grid, points, models)
+    return CoefficientPath(
+        source.model, grid, params, source.data.names, deviance, source.first,
+        [Status(int(v)) for v in points.status], points.n_iter, kkt, bool(source.intercept), source,
+    )  # fmt: skip
+
+
+def grid_of_stream(source, strengths, min_ratio):
+    """As `grid_of`, of a `StreamSource`."""
+    if np.ndim(strengths):
+        return grid_of(source, strengths, min_ratio, None)
+    if penalties.is_smooth(source.model.penalty):
+        raise ValueError("no strength of a penalty without kinks leaves nothing; give strengths= as an array")
+    ratio = 1e-4 if min_ratio is None else checks.positive("min_ratio", min_ratio)
+    return source.grid(checks.whole("strengths", strengths), ratio)
 
 
 def penalty_of(penalty, l1_ratio, weights):
@@ -248,7 +257,7 @@ class Source:
         looks, null = pathwise.Looks(self.problem), self.null
         at = points if models is None else models
         grad = looks(at.flat, np.full(len(grid), -1))[0] if models is None else models.grad
-        kkt = pathwise.residuals(self.problem, grid, at.flat, grad)
+        kkt = pathwise.residuals(self.problem.model, grid, at.flat, grad, self.total)
         losses = looks.losses(np.concatenate([null[None], points.flat]))
         # The deviance is twice the loss but for what the data alone say.
         first = float(self.problem.totals(self.problem.lin(null)).deviance)

@@ -198,8 +198,8 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
 
     Where such steps do not come nearer fast, Newton's own Hessians take over, strength by strength.
     """
-    streamed = hasattr(problem, "looks")  # what answers by passes over files
-    look = problem.looks(fold) if streamed else Looks(problem, fold)
+    streamed = hasattr(problem, "look")  # what answers by passes over files
+    look = problem.look if streamed else Looks(problem, fold)
     strengths, count = np.asarray(strengths, float), len(strengths)
     left_out = np.full(count, -1) if left_out is None else left_out
     best = Points(flat.copy(), np.full(count, np.inf), np.full(count, Status.RUNNING), np.zeros(count, int))
@@ -232,7 +232,7 @@ def polish(problem, strengths, flat, hess, tol, progress=None, fold=None, left_o
     lost = np.flatnonzero(best.status == Status.RUNNING)
     for i in lost:
         if streamed:
-            last = problem.finish(strengths[i], best.flat[i], tol)
+            last = problem.finish(strengths[i], best.flat[i], tol, left_out[i])
             best.flat[i], best.status[i], best.decrement[i] = last.flat, last.status, 0.0
             best.n_iter[i] += len(last.history)
             continue
@@ -262,9 +262,10 @@ def leave_out(problem, strengths, points, models, fold, which, tol):
     """(flat coefficients (S, P), KKT residuals (S,)) at every strength without the rows of a fold, from the points and
     models of all rows."""
     rest = without_fold(problem, fold, which)
+    kkt = lambda flat, grad: residuals(problem.model, strengths, flat, grad, np.sum(rest.prepared.weight))
     if models is None:
         flat = follow(rest, strengths, tol, None, problem.shape(points.flat[0]))[0].flat
-        return flat, residuals(rest, strengths, flat, Looks(rest)(flat, np.full(len(flat), -1))[0])
+        return flat, kkt(flat, Looks(rest)(flat, np.full(len(flat), -1))[0])
     part = problem.part(np.flatnonzero(fold == which), problem.model.penalty)
     every = np.full(len(strengths), which)
     share = 1 - np.sum(part.prepared.weight) / np.sum(problem.prepared.weight)
@@ -272,13 +273,14 @@ def leave_out(problem, strengths, points, models, fold, which, tol):
     seen = Models(models.flat, models.grad - own, models.hess * share)
     start = seen.minima(problem.model, strengths)
     found, seen = polish(problem, strengths, start, seen.hess, tol, None, fold, every)
-    return found.flat, residuals(rest, strengths, found.flat, seen.grad)
+    return found.flat, kkt(found.flat, seen.grad)
 
 
-def residuals(problem, strengths, flat, grad):
-    """(S,) the largest KKT residual of each strength, per unit of weight, from gradients of the loss (S, P)."""
-    total = float(np.sum(problem.prepared.weight))
-    return np.asarray(_residuals(problem.model, np.asarray(strengths), flat, grad, 1 / total)) / total
+def residuals(model, strengths, flat, grad, total):
+    """(S,) the largest KKT residual of each strength, per unit of the weight `total` (of all, or of each), from
+    gradients of the loss (S, P)."""
+    total = np.broadcast_to(np.asarray(total, float), len(flat))
+    return np.asarray(_residuals(model, np.asarray(strengths), flat, grad, 1 / total)) / total
 
 
 @jax.jit
@@ -286,13 +288,13 @@ def _residuals(model, strengths, flat, grad, step):
     width = model.width()
 
     def one(part):
-        strength, flat, grad = part
+        strength, flat, grad, step = part
         own = at_strength(model, strength)
         here = Unknowns(flat if width is None else flat.reshape(width, -1).T, {})
         slope = own.penalized(0.0, grad, here)[1]
         return jnp.max(jnp.abs(own.terms(here).residual(flat, slope, step)))
 
-    return lax.map(one, (strengths, flat, grad))
+    return lax.map(one, (strengths, flat, grad, step))
 
 
 def _targets(model, *given):

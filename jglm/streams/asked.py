@@ -3,6 +3,7 @@
 from jglm.fitting.progress import Passes
 from jglm.inputs import checks, resolve
 from jglm.inputs.formula import Formula
+from jglm.inputs.policies import Policy
 from jglm.streams import fitting
 from jglm.streams.checkpoint import Checkpoint, told_of
 from jglm.streams.layout import NAMED, Layout
@@ -25,7 +26,7 @@ def check(covariance, dispersion, dispersions, options):
 
 
 def layout_of(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None,
-              formula=False, precision=None, **given):  # fmt: skip
+              formula=False, precision=None, missing="drop", unseen="error", **given):  # fmt: skip
     """The `Layout` of a stream X and the column y, or of a formula X and a stream y."""
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
     family = resolve.family(family)
@@ -38,8 +39,9 @@ def layout_of(X, y, family, link, penalty, *, weight_kind="prior", intercept=Tru
         return Layout(X, family, link, None, y, named, weight_kind=weight_kind, intercept=intercept, names=names)
     if not (precision is None or isinstance(precision, str)):
         raise TypeError("precision= with a stream is a formula, such as '~ z1 + z2'")
-    parsed = Formula(X, functions, intercept=not family.has_cutpoints)
-    second = None if precision is None else Formula(precision, functions, one_sided=True)
+    policy = Policy(missing, unseen)
+    parsed = Formula(X, functions, intercept=not family.has_cutpoints, policy=policy)
+    second = None if precision is None else Formula(precision, functions, one_sided=True, policy=policy)
     return Layout(y, family, link, parsed, None, named, weight_kind=weight_kind, intercept=False, precision=second)
 
 

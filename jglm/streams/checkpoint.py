@@ -176,7 +176,7 @@ def scan_from(arrays, facts, reader):
     """`Seen` from what `of_scan` made; the reader knows its levels again."""
     part = lambda name: {k.removeprefix(name): v for k, v in arrays.items() if k.startswith(name)}
     for name, known in reader.levels.items():
-        fresh = Levels(name, known.own_order, decode(facts["levels"][name]))
+        fresh = Levels(name, known.own_order, decode(facts["levels"][name]), known.filled)
         fresh.orders = {tuple(o): i for o, i in decode(facts["orders"][name])}
         fresh.closed = True
         known.__dict__.update(vars(fresh))
@@ -194,7 +194,7 @@ def told_of(stream, layout, penalty, options):
     params = {k: np.asarray(v).tolist() for k, v in family.params.items()}
     formula = None if layout.formula is None else layout.formula.text
     precision = None if layout.precision is None else layout.precision.text
-    model = [family.name, params, layout.link.name, layout.weight_kind, layout.given]
+    model = [family.name, params, layout.link.name, layout.weight_kind, layout.given, layout.filled]
     return {
         "files": stream.fingerprint(), "share": digest([stream.mine, stream.rows]),
         "formula": json.dumps([formula, precision, layout.y, layout.intercept]), "model": json.dumps(model),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jglm.inputs.policies import MISSING, refuse_named_so
 from jglm.streams.sources import family_of, told
 
 
@@ -42,11 +43,12 @@ def joined(blocks):
 class Levels:
     """The levels of one column by number; with `own_order` those of a dictionary in the order that it has.
 
-    Once `closed`, a level that is not among them raises ValueError.
+    Once `closed`, a level that is not among them raises ValueError. With `filled` missing values are a level, the last
+    one.
     """
 
-    def __init__(self, name, own_order=False, values=()):
-        self.name, self.own_order, self.closed = name, own_order, False
+    def __init__(self, name, own_order=False, values=(), filled=False):
+        self.name, self.own_order, self.closed, self.filled = name, own_order, False, filled
         self.values = list(values)
         self.known = {v: i for i, v in enumerate(self.values)}
         self.orders: dict = {}  # {a dictionary as it stands in a file: the first piece that has it}
@@ -69,6 +71,13 @@ class Levels:
             found = [-1 if v is None else self.known[v] for v in values]
         return np.array(found, np.int64)
 
+    def of_missing(self):
+        """The number of the level that missing values are."""
+        with self._lock:
+            if MISSING not in self.known:
+                self._meet(MISSING)
+            return self.known[MISSING]
+
     def _meet(self, value):
         if self.closed:
             shown = ", ".join(map(repr, self.values[:6])) + (", …" if len(self.values) > 6 else "")
@@ -80,6 +89,12 @@ class Levels:
     def in_order(self, counts):
         """Numbers of the levels that have rows, in their order: the dictionary's own, else sorted."""
         used = [i for i in range(len(self.values)) if i < len(counts) and counts[i] > 0]
+        if self.filled and MISSING in self.known:
+            last = self.known[MISSING]
+            return [*self._sorted([i for i in used if i != last]), *([last] if last in used else [])]
+        return self._sorted(used)
+
+    def _sorted(self, used):
         if self.own_order:
             ranked = sorted(self.orders, key=lambda order: self.orders[order])
             place = {v: i for i, v in enumerate(dict.fromkeys(v for order in ranked for v in order))}
@@ -102,7 +117,8 @@ class Reader:
     """Pieces of a source as `Block`s of some columns.
 
     `numbers` and `factors` are names of columns; rows that miss a value in one of them are left out and counted where
-    `drops`, else they raise ValueError. `clean` are the pieces known to miss none.
+    `drops`, else they raise ValueError; in factors whose `Levels` are `filled` they are a level. `clean` are the pieces
+    known to miss none.
     """
 
     def __init__(self, source, numbers, factors, levels, drops=True):
@@ -139,7 +155,7 @@ class Reader:
         """(Block, rows left out) of a batch."""
         columns = {name: batch.column(name) for name in self.columns}
         if index not in self.clean:
-            keep = whole_rows(columns)
+            keep = whole_rows({k: v for k, v in columns.items() if not self._filled(k)})
             if keep is not None:
                 if not self.drops:
                     self._refuse(columns, piece)
@@ -151,9 +167,13 @@ class Reader:
         return Block(batch.num_rows, numbers, self._ids(columns, index)), 0
 
     def _refuse(self, columns, piece):
-        name = next(k for k, column in columns.items() if whole_rows({k: column}) is not None)
-        raise ValueError(f"column {name!r} has missing values in {told(piece)}; drop or fill them, or use jglm.glm, "
-                         "which leaves such rows out")  # fmt: skip
+        one = lambda k, column: not self._filled(k) and whole_rows({k: column}) is not None
+        name = next(k for k, column in columns.items() if one(k, column))
+        raise ValueError(f"column {name!r} has missing values in {told(piece)}; drop or fill them, or use jglm.glm "
+                         "with missing='drop', which leaves such rows out")  # fmt: skip
+
+    def _filled(self, name):
+        return name in self.levels and self.levels[name].filled
 
     def _ids(self, columns, index):
         return {k: level_numbers(columns[k], self.levels[k], index) for k in self.factors}
@@ -191,15 +211,21 @@ def as_numbers(column):
 
 
 def level_numbers(column, levels, piece):
-    """The numbers of the levels of an Arrow column without missing values."""
+    """The numbers of the levels of an Arrow column, in which values are missing only where the levels are `filled`."""
     import pyarrow as pa
 
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    codes = column.indices.to_numpy(zero_copy_only=False)
-    values = column.dictionary.to_pylist()
+    indices, values = column.indices, column.dictionary.to_pylist()
+    if levels.filled:
+        refuse_named_so(levels.name, values)
+        values = [None if v != v else v for v in values]
     table = levels.numbers(values, piece)
-    narrow = np.min_scalar_type(max(int(table.max(initial=0)), len(values) - 1, 0))
+    if levels.filled and (indices.null_count or None in values):
+        table = np.append(np.where(table < 0, levels.of_missing(), table), levels.of_missing())
+        indices = indices.cast(pa.int64()).fill_null(len(values))
+    codes = indices.to_numpy(zero_copy_only=False)
+    narrow = np.min_scalar_type(max(int(table.max(initial=0)), len(table) - 1, 0))
     codes = codes.astype(narrow)
     if np.array_equal(table, np.arange(len(table))):
         return codes

@@ -12,14 +12,14 @@ import numpy as np
 from jglm.designs import Categorical, Dense, place
 from jglm.designs.placement import aligned, copied
 from jglm.fitting.padding import pad
-from jglm.inputs import checks, coding, response
+from jglm.inputs import checks, coding, policies, response
 from jglm.inputs import data as arrays
 from jglm.streams import states
 from jglm.streams.factors import Groups
 from jglm.streams.sources import family_of
 from jglm.streams.tabular import Tabular
 
-NAMED = ("weights", "offset", "exposure", "trials")
+NAMED = ("weights", "offset", "exposure", "trials", "folds")
 
 
 class Layout:
@@ -27,7 +27,7 @@ class Layout:
 
     Args:
         stream: the `Stream`. formula: a `Formula`, or None for all other columns as numbers; y: then its column.
-        given: {"weights" | "offset" | "exposure" | "trials": the name of a column, or None}.
+        given: {"weights" | "offset" | "exposure" | "trials" | "folds": the name of a column, or None}.
         precision: a `Formula` of the family's regressed parameter, or None.
 
     Attributes: numbers and factors, the names of columns that are read as such; `names` of the design's columns, known
@@ -44,6 +44,8 @@ class Layout:
         self.y, self.intercept = (_column_of_response(formula), False) if formula else (y, bool(intercept))
         self.groups, self._others, self._code_type = None, None, np.dtype(np.uint8)
         self.levels: dict = {}
+        self.filled: list = []  # factors of which missing values are a level
+        self.drops = formula is not None and formula.policy.missing != "error"
         self.response_levels: list = []
         if formula is None:
             self._take_all(stream, names)
@@ -75,7 +77,7 @@ class Layout:
         self.positions = np.arange(len(self.names), dtype=np.int32)
         if not self.names:
             raise ValueError("X has no columns and intercept=False; there is nothing to estimate")
-        self.factors = [self.y] if self._kind(self.y) == "label" else []
+        self.factors = [n for n in (self.y, self.given.get("folds")) if n is not None and self._kind(n) == "label"]
         self.numbers = [n for n in dict.fromkeys([*taken, self.y, *self.given.values()]) if n not in self.factors]
 
     def _take_named(self, stream):
@@ -93,8 +95,12 @@ class Layout:
             if self._kind(name) == "other":
                 raise TypeError(f"column {name!r} is {self.schema.field(name).type}, which a stream cannot read as a "
                                 "number or a factor; write it as one of them")  # fmt: skip
-        self.factors = [n for n in dict.fromkeys(used) if self._kind(n) == "label" or n in marked]
+        told = [self.given["folds"]] if "folds" in self.given else []
+        self.factors = [n for n in dict.fromkeys([*used, *told]) if self._kind(n) == "label" or n in marked]
         self.numbers = [n for n in dict.fromkeys([*used, *self.given.values()]) if n not in self.factors]
+        if formula.policy.missing == "as_missing":
+            alone = policies.never_numbers([formula, self.precision])
+            self.filled = [n for n in self.factors if n in alone and n != self.y]
         self.names = []
 
     def _kind(self, name):
@@ -161,6 +167,10 @@ class Layout:
         return tuple(exprs) if all(e in self.numbers for e in exprs) else None
 
     # ------------------------------------------------------------------ blocks
+    def positions_of(self, block, name):
+        """(rows,): the positions of a factor's levels in their order."""
+        return self._place[name][block.ids[name]]
+
     def frame(self, block, columns):
         """A block's columns as a pandas frame, factors with all their levels."""
         import pandas
@@ -168,8 +178,7 @@ class Layout:
         made = {}
         for name in columns:
             if name in self.factors:
-                codes = self._place[name][block.ids[name]]
-                made[name] = pandas.Categorical.from_codes(codes, self.levels[name])
+                made[name] = pandas.Categorical.from_codes(self.positions_of(block, name), self.levels[name])
             else:
                 made[name] = block.numbers[name]
         return pandas.DataFrame(made, index=pandas.RangeIndex(block.rows))
@@ -219,7 +228,7 @@ class Layout:
             family, levels = self.family, self.response_levels
             if self.y not in block.ids:
                 return response.encode(family, block.numbers[self.y], None, weights, levels)
-            codes = self._place[self.y][block.ids[self.y]]
+            codes = self.positions_of(block, self.y)
             values = codes.astype(float) if family.dim is None else np.eye(len(levels))[codes]
             return response.Response(values, None, levels), family
         if self.y is not None and self.y in block.numbers:

@@ -51,7 +51,7 @@ def columns_of(fit, stream, beside):
     else:
         named = [v for k, v in fit.columns.items() if k in BESIDE and beside.get(k) is None]
         second = [] if fit.precision is None else fit.precision.right_variables
-        wanted = [*fit.formula.right_variables, *named, *second]
+        wanted = [*fit.formula.right_variables, *named, *fit.fixed, *second]
     wanted = list(dict.fromkeys([*wanted, *(v for v in beside.values() if v is not None)]))
     for name in wanted:
         stream.refuse_unknown(name)
@@ -73,7 +73,7 @@ def names_of(fit, kind, interval):
 
 def _warn_once(fit, beside):
     named = any(k in fit.columns for k in BESIDE) or any(v is not None for v in beside.values())
-    own = fit.formula is not None and "offset(" in fit.formula.text
+    own = fit.formula is not None and (fit.fixed or "offset(" in fit.formula.text)
     if fit.has_offset and not named and not own:
         warnings.warn("the model was fitted with an offset or exposure and predict got none: it takes offset 0, "
                       "exposure 1", UserWarning, stacklevel=5)  # fmt: skip

@@ -60,10 +60,10 @@ def lowest(block, keys, size):
 def reader_of(stream, layout):
     """A `Reader` of the columns that a layout takes, from the cache where that has them."""
     own = lambda name: str(stream.schema.field(name).type).startswith("dictionary")
-    levels = {name: Levels(name, own(name)) for name in layout.factors}
-    reader = Reader(stream.source, layout.numbers, layout.factors, levels, drops=layout.formula is not None)
+    levels = {name: Levels(name, own(name), filled=name in layout.filled) for name in layout.factors}
+    reader = Reader(stream.source, layout.numbers, layout.factors, levels, layout.drops)
     if stream.cache is not None:
-        reader.store = Store(stream.cache, stream, layout.numbers, layout.factors, reader.drops)
+        reader.store = Store(stream.cache, stream, layout.numbers, layout.factors, reader.drops, layout.filled)
         _remember(reader)
     return reader
 
@@ -109,7 +109,7 @@ def _remember(reader):
         reader.dropped = dict(store.dropped)
         for name, values in store.levels.items():
             known = reader.levels[name]
-            reader.levels[name].__dict__.update(vars(Levels(name, known.own_order, values)), orders=store.orders[name])
+            known.__dict__.update(vars(Levels(name, known.own_order, values, known.filled)), orders=store.orders[name])
 
 
 def _seen(block, layout, levels, generator, share):
@@ -135,7 +135,7 @@ def _together(stream, levels, whole, size):
     if together.count > 1:
         own = {name: (tuple(known.values), known.orders) for name, known in levels.items()}
         told = together.gather((own, whole))
-        agreed = {name: Levels(name, known.own_order) for name, known in levels.items()}
+        agreed = {name: Levels(name, known.own_order, filled=known.filled) for name, known in levels.items()}
         for name, known in agreed.items():
             known.union([theirs[name] for theirs, _ in told])
         whole = Seen()

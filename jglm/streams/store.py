@@ -16,7 +16,7 @@ from jglm.inputs.formula import decode, encode
 from jglm.streams.columns import Block
 from jglm.streams.sources import first_line
 
-VERSION = 1
+VERSION = 2
 
 
 class Store:
@@ -26,8 +26,8 @@ class Store:
     `orders` and `dropped` {piece: rows left out} are known.
     """
 
-    def __init__(self, folder, stream, numbers, factors, drops):
-        told = [VERSION, stream.fingerprint(), stream.rows, list(numbers), list(factors), drops]
+    def __init__(self, folder, stream, numbers, factors, drops, filled):
+        told = [VERSION, stream.fingerprint(), stream.rows, list(numbers), list(factors), drops, list(filled)]
         key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:20]
         self.folder, self.numbers, self.factors = Path(folder) / f"decoded-{key}", list(numbers), list(factors)
         self.pieces, self.dropped, self.levels, self.orders = {}, {}, {}, {}

@@ -3,6 +3,7 @@
 It stands where a `Prepared` stands; what needs all rows in memory at once says that it cannot have them.
 """
 
+import copy
 import dataclasses
 import functools
 from typing import Any
@@ -47,6 +48,14 @@ class Streamed:
         self.bar: Any = None  # a `Passes` that tells how far a pass is
         self.checkpoint: Any = Nothing()
         self.label = ""  # of the pass, for its checkpoint
+        self.folds: Any = None  # one of `streams.folds`, where rows are held out in turn
+        self.left_out: int | None = None  # the fold whose rows have weight 0
+
+    def without(self, fold):
+        """The same data with weight 0 in the rows of a fold."""
+        other = copy.copy(self)
+        other.left_out = fold
+        return other
 
     def __getattr__(self, name):
         if name.startswith("_"):
@@ -74,8 +83,17 @@ class Streamed:
             except (ValueError, LookupError) as error:
                 where = told(self.stream.source.pieces[index])
                 raise ValueError(f"{where}, of the rows after the first {before:,}: {error}") from None
-            yield made
+            yield made if self.folds is None else self._folded(made, self.folds.of(index, before, block), check)
             before += block.rows
+
+    def _folded(self, made, own, check):
+        """What `prepared` made of a block, with the folds of its rows, -1 behind them."""
+        prepared, whole = made if check else (made, True)
+        fold = np.full(len(prepared.weight), -1)
+        fold[: len(own)] = own
+        weight = prepared.weight if self.left_out is None else np.where(fold == self.left_out, 0.0, prepared.weight)
+        prepared = dataclasses.replace(prepared, fold=fold, weight=weight)
+        return (prepared, whole) if check else prepared
 
     def fold(self, function, combine, check=False):
         """function(Prepared) of every block, put together by `combine` in the order of the rows: of this process."""
