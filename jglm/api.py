@@ -10,9 +10,10 @@ from jglm import cache, distributed, penalties
 from jglm.fitting import deferred, estimate
 from jglm.inference.covaried import named, refuse_without_groups, sides
 from jglm.inference.sandwich import ROBUST
-from jglm.inputs import checks, frames, labels, resolve
+from jglm.inputs import checks, factors, frames, labels, policies, resolve
 from jglm.inputs import data as arrays
 from jglm.inputs.formula import Formula
+from jglm.inputs.policies import Policy
 from jglm.keeping import io, modelfile
 from jglm.results import DISPERSIONS, Fit
 from jglm.sharing import shards
@@ -119,6 +120,10 @@ def _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, opti
     """The same for a stream, whose rows stay on disk."""
     from jglm.streams import asked
 
+    for name in ("reference", "fixed"):
+        if given.pop(name, None) is not None:
+            raise ValueError(f"{name}= is for data in memory; a stream's factors are based on their first level (another "
+                             "by fit.relativities(base=…)), and what is fixed is a column for offset=")  # fmt: skip
     covariance = asked.check(covariance, dispersion, DISPERSIONS, options)
     if options["devices"] is not None and distributed.processes() > 1:
         share = lambda v: v.share(distributed.process(), distributed.processes(), distributed.Together())
@@ -146,7 +151,7 @@ def _covariance_of(covariance, groups, weight_kind, data):
 
 
 def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, names=None, functions=None,
-           formula=None, gather=None, **given):  # fmt: skip
+           formula=None, gather=None, reference=None, fixed=None, missing="drop", unseen="error", **given):  # fmt: skip
     """(Prepared, family, link, what a Fit keeps besides) of arrays, or of a formula X and a data frame y: as
     `formula` says, or as X is a text or not. `gather` brings what other processes hold, where these rows are a share:
     levels and labels are those of all."""
@@ -161,20 +166,29 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
             X, y, family, link, weight_kind=weight_kind, intercept=intercept, names=names, gather=gather, **given
         )
         return prepared, family, link, dict(weight_kind=weight_kind) | ({"rows": rows} if rows else {})
-    parsed = Formula(X, functions, intercept=not family.has_cutpoints)
+    policy = Policy(missing, unseen)
+    parsed = Formula(X, functions, intercept=not family.has_cutpoints, policy=policy)
     precision = given.get("precision")
-    second = Formula(precision, functions, one_sided=True) if isinstance(precision, str) else None
+    second = Formula(precision, functions, one_sided=True, policy=policy) if isinstance(precision, str) else None
     given |= dict(precision=precision if second is None else None)
     columns = {k: v for k, v in given.items() if isinstance(v, str)}
-    frame, given, dropped = _rows(parsed, y, given, columns, [] if second is None else second.right_variables)
+    fixed = factors.checked_fixed(fixed or {}, parsed, link)
+    frame, given, dropped = _rows(parsed, second, y, given, columns, list(fixed))
     if gather is not None:
         frame, dropped = agreement.with_all_levels(frame, parsed, second, gather), sum(gather(dropped))
+    if missing == "as_missing":
+        frame = policies.with_missing_last(frame, policies.factor_columns([parsed, second], frame))
+    if reference is not None:
+        parts = [checks.floats(k, given[k]) for k in ("weights", "exposure", "trials") if given.get(k) is not None]
+        frame = factors.with_reference(parsed, frame, reference, np.prod(parts, axis=0) if parts else None, gather)
     rows = {k: given.pop(k) for k in ROWS if k in given}
     if second is not None:
         given["precision"] = second.fit(frame)[0]
     X, shift = parsed.fit(frame)
     if gather is not None:
         agreement.refuse_learnt(parsed, second)
+    if fixed:
+        shift = factors.log_relativities(fixed, frame) + (0.0 if shift is None else shift)
     if shift is not None:
         given["offset"] = shift if given["offset"] is None else given["offset"] + shift
     if len(parsed.names) != len(set(parsed.names)):
@@ -184,7 +198,8 @@ def inputs(X, y, family, link, penalty, *, weight_kind="prior", intercept=True, 
         gather=gather, **given,
     )  # fmt: skip
     kept = dict(
-        weight_kind=weight_kind, formula=parsed, columns=columns, n_dropped=dropped, precision=second, _frame=frame
+        weight_kind=weight_kind, formula=parsed, columns=columns, n_dropped=dropped, precision=second, fixed=fixed,
+        _frame=frame,
     )
     kept |= {"rows": rows} if rows else {}
     return prepared, family, link, kept | ({} if second is None else {"precision_names": second.names})
@@ -240,7 +255,8 @@ def fit_of(found, prepared, family, *, covariance="model", dispersion=None, **ke
 def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", offset=None, exposure=None, trials=None,
         penalty=None, intercept=None, solver="auto", tol=1e-8, max_iter=None, dtype="float64", start=None,
         covariance="model", groups=None, precision=None, dispersion=None, progress=None, functions=None,
-        devices=None, checkpoint=None, resume=False):  # fmt: skip
+        reference=None, fixed=None, missing="drop", unseen="error", devices=None, checkpoint=None,
+        resume=False):  # fmt: skip
     """Fit a formula to a data frame: `jglm.glm("visits ~ age + C(plan)", data, family="poisson")`.
 
     Args:
@@ -253,22 +269,32 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
         weights, offset, exposure, trials, groups: arrays of the frame's length, or names of its columns (a pair for two
             groupings); `jglm.HAC(time=…)` too.
         precision: a design of the frame's length, or a formula such as "~ z1 + z2".
+        reference: of plain factors, "most_exposed" (the level with the largest total of weights x exposure) or {column:
+            level}; None is the first level.
+        fixed: {column: {level: relativity}} of columns that are not in the formula: the product of the relativities
+            multiplies the mean (log link) or the odds (logit), and is not estimated; predictions take it too.
+        missing: "drop", as R's na.omit; "error"; or "as_missing": missing values of a factor are its last level,
+            "(missing)", and only rows that miss a number are dropped. Where rows are dropped predictions are NaN.
+        unseen: what predictions do with a level that was not there at the fit: "error"; "baseline": it counts as the
+            factor's reference level; "as_missing": as the level "(missing)". `Fit.predict` may name others.
 
     All else as in `jglm.fit`.
     """
     if intercept is not None:
         raise ValueError("a formula says itself whether there is an intercept: write 'y ~ x - 1' for none")
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
-                 precision=precision, functions=functions, formula=True)  # fmt: skip
+                 precision=precision, functions=functions, reference=reference, fixed=fixed, missing=missing, unseen=unseen,
+                 formula=True)  # fmt: skip
     options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress,
                    devices=devices, checkpoint=checkpoint, resume=resume)  # fmt: skip
     return _fit(formula, data, family, link, penalty, (covariance, groups), dispersion, given, options)
 
 
-def _rows(parsed, data, given, columns, also=()):
-    """The frame of the formula's columns and the arrays beside it, without rows that miss a value."""
-    needed = list(dict.fromkeys([*parsed.variables, *columns.values(), *also]))
-    frame = frames.to_pandas(data, needed)
+def _rows(parsed, second, data, given, columns, also):
+    """The frame of the columns of the formulas and the arrays beside it, without rows that miss a value; as their
+    policy says missing values of factors are a level."""
+    more = [] if second is None else second.right_variables
+    frame = frames.to_pandas(data, list(dict.fromkeys([*parsed.variables, *columns.values(), *also, *more])))
     if len(frame) == 0:
         raise ValueError("data has no rows; a fit needs data")
     arrays_given = {}
@@ -278,7 +304,9 @@ def _rows(parsed, data, given, columns, also=()):
             if len(array) != len(frame):
                 raise ValueError(f"{name} has {len(array)} rows, data has {len(frame)}; they must have the same")
             arrays_given[name] = array
-    frame, arrays_given, kept = frames.drop_missing(frame, arrays_given)
+    if parsed.policy.missing == "as_missing":
+        frame = policies.with_missing_level(frame, policies.factor_columns([parsed, second], frame), fitting=True)
+    frame, arrays_given, kept = frames.drop_missing(frame, arrays_given, parsed.policy.missing)
     by_name = {k: frame[v].to_numpy() for k, v in columns.items()}
     return frame, {k: arrays_given.get(k, by_name.get(k)) for k in given}, int(np.sum(~kept))
 

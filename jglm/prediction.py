@@ -8,7 +8,7 @@ import numpy as np
 from jglm.designs import Dense, WithConstant
 from jglm.fitting.joint import per_row
 from jglm.fitting.padding import bind, over_rows
-from jglm.inputs import checks, data, frames
+from jglm.inputs import checks, data, factors, frames
 from jglm.inputs.matrix import design_of
 from jglm.rows import eta_of, moments
 
@@ -49,10 +49,10 @@ def precision_designs(fit, X, n, precision=None):
         raise ValueError(f"the fit's {fit.family.regressed} depends on columns of its own, {', '.join(names)}: give "
                          "them for the new rows by precision=")  # fmt: skip
     else:
-        given, whole = _whole_rows(X, fit.precision.right_variables)
+        given, whole = _whole_rows(X, fit.precision, fit.precision.right_variables)
         Z = np.full((len(given), len(names)), np.nan)
         if whole.any():
-            Z[whole] = fit.precision.transform(given.loc[whole].reset_index(drop=True))[0]
+            Z[whole] = fit.precision.transform(frames.rows(given, whole))[0]
     return {fit.family.regressed: Z}
 
 
@@ -131,10 +131,12 @@ def _design(fit, X):
     return WithConstant(design) if fit.intercept else design
 
 
-def _whole_rows(frame, columns):
-    """(these columns of a frame in pandas, which rows miss none of their values)."""
-    given = frames.to_pandas(frame, list(dict.fromkeys(columns)))
-    return given, ~given.isna().to_numpy().any(axis=1) if given.shape[1] else np.ones(len(given), bool)
+def _whole_rows(frame, formula, columns):
+    """(these columns of a frame in pandas, which rows miss none of their values), after the formula's policy."""
+    given = formula.filled(frames.to_pandas(frame, list(dict.fromkeys(columns))))
+    if formula.policy.missing == "error":
+        frames.refuse_missing(given)
+    return given, frames.whole_rows(given)
 
 
 def _of_frame(fit, frame, offset, exposure):
@@ -142,12 +144,14 @@ def _of_frame(fit, frame, offset, exposure):
     formula, width = fit.formula, fit.model.width()
     anew = {"offset": offset, "exposure": exposure}
     named = {k: v for k, v in fit.columns.items() if k in anew and anew[k] is None}
-    given, whole = _whole_rows(frame, [*formula.right_variables, *named.values()])
+    given, whole = _whole_rows(frame, formula, [*formula.right_variables, *named.values(), *fit.fixed])
     lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
     if not whole.any():
         return Dense(np.full((len(given), len(fit.params)), np.nan)), lin
-    part = given.loc[whole].reset_index(drop=True)
+    part = frames.rows(given, whole)  # whose index tells the rows in messages
     design, shift = formula.transform(part)
+    if fit.fixed:
+        shift = factors.log_relativities(fit.fixed, part) + (0.0 if shift is None else shift)
     if not named and shift is None:
         _warn_without_offset(fit, offset, exposure)
 

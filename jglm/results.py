@@ -12,7 +12,7 @@ from jglm.assessing.asked import Assessing
 from jglm.diagnostics import residuals
 from jglm.diagnostics.diagnosed import Diagnosed
 from jglm.fitting import deferred, joint
-from jglm.inference import predictive, tails
+from jglm.inference import predictive, scenarios, tails
 from jglm.inference.covaried import Covaried
 from jglm.inference.intervals import Intervals
 from jglm.inference.tested import Tested
@@ -319,7 +319,8 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Tested):
                 self._joint_covariance()
             self._likelihood()
             sides = {k: v for k, v in self.sides.items() if k == "clusters"}
-            return replace(self, _prepared=None, _frame=None, covariance=kept, sides=sides)
+            typical = scenarios.typical(self)
+            return replace(self, _prepared=None, _frame=None, covariance=kept, sides=sides, typical=typical)
         return self
 
     def __getstate__(self):

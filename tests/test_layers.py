@@ -22,12 +22,12 @@ ORDER = (
     "drivers", "fitting.linalg", "fitting.squares", "batches.stacked", "batches.lanes", "batches.lockstep",
     "batches.batch", "sharing.shards", "fitting.irls", "inference.tails", "inference.profiling",
     "diagnostics.recession", "inputs.checks", "inputs.response", "inputs.matrix", "inputs.data", "inputs.frames",
-    "inputs.grammar", "inputs.coding", "inputs.policies", "inputs.formula", "inputs.factors", "fitting.progress", "fitting.problem", "fitting.passes",
+    "inputs.grammar", "inputs.coding", "inputs.policies", "inputs.plain", "inputs.formula", "inputs.factors", "fitting.progress", "fitting.problem", "fitting.passes",
     "fitting.iterate", "fitting.looks", "fitting.constrained", "fitting.workingset", "regularization.pathwise",
     "fitting.sketch", "fitting.minibatches", "fitting.joint", "fitting.deferred", "diagnostics.leverage",
     "fitting.firth", "inputs.labels", "inference.sandwich", "inference.covaried", "fitting.smoothing",
     "fitting.estimate", "sharing.spread", "sharing.spreadfit", "sharing.agreement", "inputs.resolve", "cache",
-    "keeping.io", "keeping.modelfile", "prediction", "diagnostics.residuals", "diagnostics.deletion",
+    "keeping.io", "keeping.upgrades", "keeping.modelfile", "prediction", "diagnostics.residuals", "diagnostics.deletion",
     "diagnostics.collinearity", "diagnostics.grouped", "diagnostics.waldslope", "inference.penalized",
     "diagnostics.separation", "diagnostics.diagnosed",
     "assessing.rows", "assessing.expected", "assessing.ranking", "assessing.asked", "resampling.draws", "resampling.jackknife",
@@ -45,7 +45,9 @@ ORDER = (
     "batches.manyfits", "batches.many", "estimators", "inputs.files", "sharing.launch", "demo",
     "commandline", "commandline.exitcodes", "commandline.terminal", "commandline.calls", "commandline.described",
     "commandline.tables", "commandline.chosen", "commandline.penalizing", "commandline.modelling", "commandline.fit",
-    "commandline.predict", "commandline.summary", "commandline.families", "commandline.demo", "cli", "__main__",
+    "commandline.predict", "commandline.summary", "commandline.strengths", "commandline.path", "commandline.cv",
+    "commandline.bootstrap", "commandline.anova", "commandline.test", "commandline.compare", "commandline.check",
+    "commandline.families", "commandline.demo", "commandline.completion", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix

@@ -291,7 +291,7 @@ def _added(fit, added, data, names, n):
         raise ValueError(f"added is the formula {added!r}; give its data frame by data=")
     functions = {} if fit.formula is None else fit.formula.functions
     formula = Formula(f"~ {added}", functions, intercept=False, one_sided=True)
-    own = [] if fit.formula is None else [*fit.formula.variables, *fit.columns.values()]
+    own = [] if fit.formula is None else [*fit.formula.variables, *fit.columns.values(), *fit.fixed]
     frame = frames.to_pandas(data, list(dict.fromkeys([*formula.right_variables, *own])))
     if len(frame) != n:
         frame = frame.loc[~frame[own].isna().any(axis=1)].reset_index(drop=True)

@@ -140,11 +140,16 @@ class Intervals:
         """Exponentials of what variables add to lin: ratios of means with a log link, odds ratios with a logit, hazard
         ratios with a cloglog, for classes relative risk ratios to the reference.
 
-        In a formula a factor has all its levels, the base with 1; base {factor: level} takes another than the first;
-        a number is raised by one from its mean. Variables of interactions are told with the others at their base or
-        mean. An array has one for each column. X: a frame, where the fit has none.
-        Returns `jglm.Estimates` with intervals made on the scale of lin. Raises ValueError for links of which the
-        exponential is no ratio.
+        Args:
+            base: the level of a factor that has 1: None or "most_exposed", that with the largest total of weights x
+                exposure; "first", the first one; or {factor: level}, others at their most exposed one. Nothing is
+                fitted again: standard errors are those of differences of coefficients.
+            X: a frame whose rows tell what is most exposed, in place of those of the fit (a model file knows them).
+            level: of the intervals, which are made on the scale of lin.
+
+        In a formula a factor has all its levels; a number is raised by one from its mean. Variables of interactions are
+        told with the others at their base or mean; relativities held by `fixed=` have no error. An array has one for
+        each column. Returns `jglm.Estimates`. Raises ValueError for links of which the exponential is no ratio.
         """
         from jglm.inference import means
 

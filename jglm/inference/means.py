@@ -12,6 +12,7 @@ from jglm.inference import delta, effects, scenarios
 from jglm.inputs import checks
 
 WEIGHTS = ("equal", "proportional")
+BASES = ("most_exposed", "first")
 TITLES = {"log": "relativity", "logit": "odds ratio", "cloglog": "hazard ratio"}
 
 
@@ -106,41 +107,51 @@ def _ratio_title(fit):
 def relativities(fit, base, X, level):
     """The `Estimates` of `Fit.relativities`."""
     checks.level(level)
-    title, base = _ratio_title(fit), dict(base or {})
+    title = _ratio_title(fit)
     if fit.formula is None:
-        if base:
+        if base is not None:
             raise ValueError("base= names levels of factors; a fit of an array has none")
         at = [i for i, n in enumerate(fit.names) if n != "Intercept"]
         L, names = np.eye(len(fit.names))[at], [fit.names[i] for i in at]
     else:
-        rows = scenarios.rows_of(fit, X, None, None, None)
-        for name, v in base.items():
-            checks.choice("a name in base", name, list(rows.factors))
-            if v not in rows.factors[name]:
-                raise ValueError(
-                    f"{name!r} has no level {v!r}; its levels are {', '.join(map(str, rows.factors[name]))}"
-                )
-        L, names = _of_variables(rows, base)
+        L, labels = differences(*base_row(fit, base, X))
+        names = [f"{name} + 1" if v is None else f"{name}: {v}" for name, v in labels]
     q, width = len(L), fit.model.width()
     if width is None:
-        return _linear(fit, L, 0.0, names, level, "exp", title)
+        held = [(f"{c}: {v}", np.log(r)) for c, table in fit.fixed.items() for v, r in table.items()]
+        L = np.concatenate([L, np.zeros((len(held), len(fit.names)))])
+        offset = np.concatenate([np.zeros(q), [v for _, v in held]])
+        return _linear(fit, L, offset, [*names, *(n for n, _ in held)], level, "exp", title)
     return _linear(fit, _by_class(fit, L), 0.0, [names, fit._lin_names()], level, "exp", title, (q, width))
 
 
-def _of_variables(rows, base):
-    """(design rows of differences (q, p), names): levels less the base, all else at its own base or mean; numbers by
-    one more."""
-    start = rows.summarized("mean").set({n: base.get(n, levels[0]) for n, levels in rows.factors.items()})
-    X0, L, names = start.design()[0], [], []
-    for name in rows.variables():
-        if name in rows.factors:
-            for v in rows.factors[name]:
-                L.append(start.set({name: v}).design()[0] - X0)
-                names.append(f"{name}: {v}")
-        else:
-            L.append(start.set({name: start.values(name) + 1}).design()[0] - X0)
-            names.append(f"{name} + 1")
-    return np.concatenate(L), names
+def base_row(fit, base, X=None):
+    """(the `FrameRows` of one row that relativities begin from, the columns that lin depends on): every factor at its
+    base, numbers at their mean."""
+    row = scenarios.typical_row(fit, X)
+    if base is None or isinstance(base, str):
+        checks.choice("base", base, (None, *BASES))
+        chosen = {n: levels[0] for n, levels in row.factors.items()} if base == "first" else {}
+    else:
+        chosen = dict(base)
+        for name, v in chosen.items():
+            checks.choice("a name in base", name, list(row.factors))
+            if v not in row.factors[name]:
+                levels = row.factors[name]
+                raise ValueError(f"{name!r} has no level {v!r}; its levels are {', '.join(map(str, levels))}")
+    return row.set(chosen), fit.formula.varying()
+
+
+def differences(start, variables):
+    """(design rows of differences (q, p), [(variable, level)]): each level less the base row, all else as there;
+    numbers by one more, of level None."""
+    X0, L, labels = start.design()[0], [], []
+    for name in variables:
+        for v in start.factors.get(name, [None]):
+            value = start.values(name) + 1 if v is None else v
+            L.append(start.set({name: value}).design()[0] - X0)
+            labels.append((name, v))
+    return np.concatenate([np.zeros((0, X0.shape[1])), *L]), labels
 
 
 # --------------------------------------------------------------------------- estimated marginal means

@@ -12,7 +12,7 @@ import numpy as np
 from jglm import prediction
 from jglm.inputs import checks, frames
 from jglm.inputs import data as arrays
-from jglm.inputs.formula import _column_of, _variables
+from jglm.inputs.policies import column_of
 
 STEP = 1e-3  # of differences of a term that is not linear in its variable, in standard deviations or of its size
 SUMMARIES = ("mean", "median", "zero")
@@ -41,7 +41,8 @@ def rows_of(fit, X, offset, exposure, weights):
 
 def _new_frame(fit, X, offset, exposure, weights):
     named = [v for k, v in fit.columns.items() if k in ("offset", "exposure")]
-    given = frames.to_pandas(X, list(dict.fromkeys([*fit.formula.right_variables, *named])))
+    given = frames.to_pandas(X, list(dict.fromkeys([*fit.formula.right_variables, *named, *fit.fixed])))
+    given = fit.formula.filled(given)
     w = arrays.weights_of(weights, len(given))
     design, lin = prediction.design_and_lin(fit, given, offset, exposure)
     whole = np.isfinite(lin) if lin.ndim == 1 else np.isfinite(lin).all(axis=1)
@@ -150,18 +151,25 @@ class FrameRows:
                 new[name] = pandas.Categorical(list(value), categories=list(levels))
         return self._anew(self.frame.assign(**new), self.apart, self.weight)
 
-    def summarized(self, kind):
-        """One row: numbers at their mean or median, or 0; factors at their most frequent level."""
+    def middle(self, kind, known=None):
+        """{column: value}: numbers at their mean or median, or 0; factors at the level of the largest weight. Of the
+        numbers only those that are `known(column)`, where that is given."""
+        import pandas
+
         row: dict[str, Any] = {}
         for name in self.formula.right_variables:
             if name in self.factors:
-                weight = [float(self.weight[(self.frame[name] == v).to_numpy()].sum()) for v in self.factors[name]]
-                row[name] = self.factors[name][int(np.argmax(weight))]
-            else:
+                codes = pandas.Categorical(self.frame[name], categories=self.factors[name]).codes
+                row[name] = self.factors[name][int(np.argmax(np.bincount(codes, self.weight)))]
+            elif known is None or known(name):
                 v = self.values(name)
                 row[name] = {"mean": np.average(v, weights=self.weight), "median": np.median(v)}.get(kind, 0.0)
+        return row
+
+    def summarized(self, kind):
+        """One row: that of `middle`."""
         one = self._anew(self.frame.iloc[:1], _mean(self.apart, self.weight), np.ones(1))
-        return one.set(row)
+        return one.set(self.middle(kind))
 
     def grid(self, names):
         """One row for each combination of the levels of these factors, all else as in the first row."""
@@ -181,7 +189,7 @@ class FrameRows:
         """(d X / d variable (n, p), d offset / d variable). Where the variable stands by itself in every term X is
         linear in it, and a difference is exact; else it is a difference of fourth order inside the range of the
         data."""
-        plain = [f for t in self.formula.rhs for f in t.factors if name in _variables(f, self.formula.functions)]
+        plain = [f for t in self.formula.rhs for f in t.factors if name in self.formula.columns_of(f)]
         at = lambda v: self.set({name: v}).design()
         if all(f.eval_method.value == "lookup" for f in plain):
             (X1, o1), (X0, o0) = at(1.0), at(0.0)
@@ -211,10 +219,61 @@ def factor_levels(formula, frame):
     """{column: levels} of the columns of a frame that are factors of the formula."""
     found = {}
     for expr, (kind, state) in formula.spec.encoder_state.items():
-        column = _column_of(expr)
+        column = column_of(expr)
         if getattr(kind, "value", kind) == "categorical" and column in frame and "categories" in state:
             found[column] = list(state["categories"])
     return found
+
+
+# --------------------------------------------------------------------------- the typical row
+def exposure_of(fit):
+    """(n,) weight (times trials) times exposure of the rows of a fit, 0 in rows of weight 0."""
+    prepared = fit._data("the exposure of the rows")
+    w = np.where(prepared.weight > 0, prepared.weight, 0.0)
+    return w if prepared.exposure is None else w * prepared.exposure
+
+
+def typical(fit):
+    """{column: value} of the columns of a formula, by exposure: numbers at their mean, factors at their most exposed
+    level. Columns that are neither are left out; {} where the fit never had a frame."""
+    if fit._frame is None or fit.formula is None:
+        return fit.typical
+    return _middle(fit, fit._frame, exposure_of(fit))
+
+
+def typical_row(fit, X=None):
+    """The `FrameRows` of one row, the `typical` one of a fit or that of a frame X, without an offset."""
+    import pandas
+
+    row = typical(fit)
+    if X is not None:
+        exposure = [v for k, v in fit.columns.items() if k == "exposure"]
+        given = frames.to_pandas(X, list(dict.fromkeys([*fit.formula.right_variables, *exposure]))).dropna()
+        if len(given) == 0:
+            raise ValueError("every row of X misses a value of the model; there is none to begin from")
+        given = fit.formula.with_known_levels(given.reset_index(drop=True))
+        row = _middle(fit, given, given[exposure[0]].to_numpy(float) if exposure else np.ones(len(given)))
+    missing = [name for name in fit.formula.right_variables if name not in row]
+    if missing:
+        raise ValueError(f"the fit does not know a typical value of {missing[0]!r} (fitted to a stream, or the column is "
+                         "neither a number nor a factor); give a frame by X=")  # fmt: skip
+    return _unshifted(fit, pandas.DataFrame([row]), np.ones(1))
+
+
+def _middle(fit, frame, weight):
+    import pandas
+
+    plain = lambda name: pandas.api.types.is_numeric_dtype(frame[name].dtype)
+    rows = _unshifted(fit, frame, weight)
+    on = weight > 0
+    return (rows if on.all() else rows.where(on)).middle("mean", plain)
+
+
+def _unshifted(fit, frame, weight):
+    """The rows of a frame, none of which is put through the formula before it has to be."""
+    width = fit.model.width()
+    apart = np.zeros(len(frame) if width is None else (len(frame), width))
+    return FrameRows(fit, frame, None, weight, factor_levels(fit.formula, frame), apart)
 
 
 def estimable(fit, jac):

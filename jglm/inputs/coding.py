@@ -19,24 +19,36 @@ PLAIN = re.compile(r"(?:C\()?\s*([A-Za-z_.][\w.]*)\s*\)?$")
 
 def levels_of(formula, frame):
     """{column: categorical values} of the plain factors of a formula, None where its design is small enough to write.
-
-    Columns in C() and columns that hold no numbers are factors; a categorical column keeps its levels and their order,
-    others are sorted.
-    """
+    A categorical column keeps its levels and their order, others are sorted."""
     import pandas
 
-    found = {}
-    for expr in sorted({f.expr for term in formula.rhs for f in term.factors}):
-        column = column_of(expr)
-        if column is None or column not in frame:
-            continue
-        values = frame[column]
-        if isinstance(values.dtype, pandas.CategoricalDtype):
-            found[column] = values.array
-        elif expr != column or not pandas.api.types.is_numeric_dtype(values.dtype):
-            found[column] = pandas.Categorical(values)
+    values = {c: frame[c] for c in factor_columns(formula, frame)}
+    found = {c: v.array if isinstance(v.dtype, pandas.CategoricalDtype) else pandas.Categorical(v)
+             for c, v in values.items()}  # fmt: skip
     size = len(frame) * sum(len(v.categories) for v in found.values())
     return found if size > ELEMENTS else None
+
+
+def factor_columns(formula, frame):
+    """The columns of the plain factors of a formula: those in C() and those that hold no numbers."""
+    exprs = sorted({f.expr for term in formula.rhs for f in term.factors})
+    return list(dict.fromkeys(column_of(expr) for expr in exprs if _is_factor(expr, frame)))
+
+
+def plain_factors(formula, frame):
+    """Those that the formula uses in no other way, so that their levels may be put into another order."""
+    others = [f for term in formula.rhs for f in term.factors if not _is_factor(f.expr, frame)]
+    taken = {name for f in others for name in formula.columns_of(f)}
+    return [c for c in factor_columns(formula, frame) if c not in taken]
+
+
+def _is_factor(expr, frame):
+    import pandas
+
+    column = column_of(expr)
+    if column is None or column not in frame:
+        return False
+    return expr != column or not pandas.api.types.is_numeric_dtype(frame[column].dtype)
 
 
 def column_of(expr):

@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from jglm.inputs import checks, coding, grammar
+from jglm.inputs import checks, coding, grammar, policies
+from jglm.inputs.plain import decode, encode, structure_of, structured
 
 
 class Formula:
     """A formula with the state of its transforms and the levels of its factors, ready for new data.
 
     Attributes: text, names (columns of the design), response (text of the left-hand side), intercept (whether a
-    constant of the formula stays in the design), one_sided ("~ z": a design without a response).
+    constant of the formula stays in the design), one_sided ("~ z": a design without a response), policy (what becomes
+    of missing values and unseen levels).
     """
 
-    def __init__(self, text, functions=None, intercept=True, one_sided=False):
+    def __init__(self, text, functions=None, intercept=True, one_sided=False, policy=None):
         self.text, self.functions, self.intercept, self.one_sided = text, dict(functions or {}), intercept, one_sided
+        self.policy = policy or policies.Policy()
         grammar.check(text, self.functions)
         parsed = _parse(text)
         self.rhs: Any
@@ -49,8 +52,9 @@ class Formula:
         return self._split(matrix)
 
     def transform(self, frame):
-        """(X, offset or None) of new data; a level that was not there at the fit raises ValueError."""
-        frame = self._with_known_levels(frame)
+        """(X, offset or None) of new data; a level that was not there at the fit raises ValueError, or becomes what the
+        policy says."""
+        frame = self.with_known_levels(self.filled(frame))
         levels = coding.levels_of(self, frame)
         if levels is not None:
             levels = self._in_known_levels(levels)
@@ -82,10 +86,8 @@ class Formula:
 
     def _in_known_levels(self, levels):
         """Categorical values in the levels of the fit."""
-        known = {
-            _column_of(expr): s["categories"] for expr, (_, s) in self.spec.encoder_state.items() if "categories" in s
-        }
-        return {c: v.set_categories(list(known[c])) for c, v in levels.items() if c in known}
+        known = dict(self._known_levels())
+        return {c: v.set_categories(known[c]) for c, v in levels.items() if c in known}
 
     def y(self, frame):
         """The response: a plain column as it is, an expression as numbers (n,), several as a frame (n, q)."""
@@ -99,7 +101,13 @@ class Formula:
         return values[:, 0] if values.shape[1] == 1 else pandas.DataFrame(values, columns=list(matrix.columns))
 
     def _variables_of(self, side):
-        return sorted(set().union(*(_variables(f, self.functions) for f in _factors(side))))
+        return sorted(set().union(*(self.columns_of(f) for f in _factors(side))))
+
+    def columns_of(self, factor):
+        """The columns that a factor of a term names."""
+        if factor.eval_method.value == "literal":
+            return set()
+        return {factor.expr} if factor.eval_method.value == "lookup" else grammar.variables(factor.expr, self.functions)
 
     def _materialize(self, spec, frame):
         from formulaic import model_matrix
@@ -132,20 +140,62 @@ class Formula:
         offset = values[:, is_offset].sum(axis=1) if any(is_offset) else None
         return np.ascontiguousarray(values[:, keep]), offset
 
+    def varying(self):
+        """The columns that stand in terms with coefficients, not in an offset() alone."""
+        terms = [f for f in _factors(self.rhs) if not f.expr.startswith("offset(")]
+        return sorted(set().union(*(self.columns_of(f) for f in terms)))
+
     # ------------------------------------------------------------------ levels
-    def _with_known_levels(self, frame):
-        """The frame with categorical columns in the levels of the fit; a level that is none of them is refused."""
+    def with_policy(self, policy):
+        """The same formula with another policy for new data."""
+        other = copy.copy(self)
+        other.policy = policy
+        return other
+
+    def uses(self):
+        """{column: the factors of the right-hand side that name it}."""
+        found = {}
+        for factor in _factors(self.rhs):
+            for column in self.columns_of(factor):
+                found.setdefault(column, []).append(factor.expr)
+        return {column: list(dict.fromkeys(exprs)) for column, exprs in found.items()}
+
+    def filled(self, frame):
+        """New data with missing values of factors as a level of their own, where the policy says so."""
+        if self.policy.missing != "as_missing":
+            return frame
+        factors = {column for column, _ in self._known_levels()}
+        uses = {c: exprs for c, exprs in self.uses().items() if c in factors and self._as_factor_only(c, exprs)}
+        return policies.with_missing_level(frame, list(uses))
+
+    def _known_levels(self):
+        """((column, levels of the fit), …) of the factors that are columns."""
+        for expr, (kind, state) in self.spec.encoder_state.items():
+            column = policies.column_of(expr)
+            if getattr(kind, "value", kind) == "categorical" and column is not None:
+                yield column, list(state["categories"])
+
+    def _as_factor_only(self, column, exprs):
+        kinds = self.spec.encoder_state
+        return all(
+            policies.column_of(e) == column and e in kinds and getattr(kinds[e][0], "value", "") == "categorical"
+            for e in exprs
+        )
+
+    def with_known_levels(self, frame):
+        """The frame with categorical columns in the levels of the fit; what is none of them goes by the policy."""
         import pandas
 
-        known = {}
-        for expr, (kind, state) in self.spec.encoder_state.items():
-            column = _column_of(expr)
-            if getattr(kind, "value", kind) != "categorical" or column is None or column not in frame:
+        changed, uses = {}, self.uses()
+        for column, levels in self._known_levels():
+            if column not in frame or column in changed:
                 continue
-            refuse_unseen(column, frame[column], state["categories"])
-            if isinstance(frame[column].dtype, pandas.CategoricalDtype):
-                known[column] = pandas.Categorical(frame[column].astype(object), categories=list(state["categories"]))
-        return frame.assign(**known) if known else frame
+            exprs = uses[column] if self._as_factor_only(column, uses[column]) else None
+            given = frame[column]
+            values = policies.known(column, given, exprs, levels, self.policy)
+            if isinstance(given.dtype, pandas.CategoricalDtype) or values is not given:
+                changed[column] = pandas.Categorical(values.astype(object), categories=levels)
+        return frame.assign(**changed) if changed else frame
 
     # ------------------------------------------------------------------ to and from a model file
     def state(self):
@@ -156,9 +206,12 @@ class Formula:
             "names": self.names,
             "intercept": self.intercept,
             "one_sided": self.one_sided,
+            "missing": self.policy.missing,
+            "unseen": self.policy.unseen,
             "functions": sorted(f for f in self.functions if re.search(rf"\b{re.escape(f)}\s*\(", self.text)),
             "transforms": encode(dict(self.spec.transform_state)),
             "levels": encode({k: list(v["categories"]) for k, (_, v) in states if "categories" in v}),
+            "structure": structure_of(self.spec),
         }  # fmt: skip
 
     @classmethod
@@ -171,27 +224,20 @@ class Formula:
         from formulaic import ModelSpec
         from formulaic.parser.types import Factor
 
-        new = cls(state["text"], functions, bool(state.get("intercept", True)), bool(state.get("one_sided", False)))
-        levels = decode(state["levels"])
+        new = cls(state["text"], functions, bool(state["intercept"]), bool(state["one_sided"]),
+                  policies.Policy(state["missing"], state["unseen"]))  # fmt: skip
+        levels, transforms = decode(state["levels"]), decode(state["transforms"])
         factors = {f.expr for term in new.rhs for f in term.factors}
-        if not set(levels) <= factors or not all(isinstance(v, list) for v in levels.values()):
+        sound = isinstance(levels, dict) and set(levels) <= factors and isinstance(transforms, dict)
+        if not sound or not all(isinstance(v, list) for v in levels.values()):
             raise ValueError("the model file is damaged: its formula and its levels do not match")
         new.spec = ModelSpec(
-            formula=new.rhs, transform_state=decode(state["transforms"]),
+            formula=new.rhs, transform_state=transforms,
             encoder_state={k: (Factor.Kind.CATEGORICAL, {"categories": v}) for k, v in levels.items()},
+            structure=None if state["structure"] is None else structured(list(new.rhs), state["structure"]),
         )  # fmt: skip
         new.names = list(state["names"])
         return new
-
-
-def refuse_unseen(column, values, levels):
-    """ValueError where a value is none of the levels of the fit."""
-    known = set(levels)
-    unseen = [v for v in dict.fromkeys(np.asarray(values, dtype=object).tolist()) if v not in known]
-    if unseen:
-        shown = ", ".join(map(repr, list(levels)[:6])) + (", …" if len(known) > 6 else "")
-        raise ValueError(f"column {column!r} has the level {unseen[0]!r}, which was not there at the fit "
-                         f"(levels: {shown}); drop those rows or fit again with them")  # fmt: skip
 
 
 def _C(data, *args, **kwargs):
@@ -203,7 +249,7 @@ def _C(data, *args, **kwargs):
 
     def encode_known(values, reduced_rank, drop_rows, encoder_state, model_spec):
         if "categories" in encoder_state:
-            refuse_unseen("C(...)", getattr(values, "__wrapped__", values), encoder_state["categories"])
+            policies.refuse_unseen("C(...)", getattr(values, "__wrapped__", values), encoder_state["categories"])
         return encoder(values, reduced_rank, drop_rows, encoder_state, model_spec)
 
     marked.__formulaic_metadata__.encoder = encode_known
@@ -225,58 +271,3 @@ def _factors(side):
         raise ValueError("a formula has one left-hand and one right-hand side")
     for term in side:
         yield from term.factors
-
-
-def _variables(factor, functions):
-    """The columns that a factor names."""
-    if factor.eval_method.value == "literal":
-        return set()
-    return {factor.expr} if factor.eval_method.value == "lookup" else grammar.variables(factor.expr, functions)
-
-
-def _column_of(expr):
-    """The column behind 'g', '`g`' or 'C(g, ...)', None for anything else."""
-    match = re.fullmatch(r"C\(\s*`?([^`,()]+?)`?\s*(,.*)?\)", expr)
-    return match[1] if match else (expr.strip("`") if re.fullmatch(r"`[^`]+`|[\w. ]+", expr) else None)
-
-
-# --------------------------------------------------------------------------- states as JSON
-def encode(value: Any) -> Any:
-    """Plain values and small arrays as JSON; anything else cannot be in a model file."""
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return {"float": float(value).hex()}
-    if isinstance(value, np.bool_):
-        return bool(value)
-    if isinstance(value, dict):
-        return {"dict": [[encode(k), encode(v)] for k, v in value.items()]}
-    if isinstance(value, (list, tuple)):
-        return {type(value).__name__: [encode(v) for v in value]}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return {"array": [encode(v) for v in value.ravel().tolist()], "shape": list(value.shape)}
-    if type(value).__name__ in ("Timestamp", "datetime", "date"):
-        return {"date": str(value)}
-    raise TypeError(f"a {type(value).__name__} in the formula's state cannot be written to a model file")
-
-
-def decode(value: Any) -> Any:
-    """The inverse of `encode`."""
-    if not isinstance(value, dict):
-        return value
-    (kind, inner), *_ = value.items()
-    if kind == "float":
-        return float.fromhex(inner)
-    if kind == "dict":
-        return {decode(k): decode(v) for k, v in inner}
-    if kind in ("list", "tuple"):
-        return [decode(v) for v in inner] if kind == "list" else tuple(decode(v) for v in inner)
-    if kind == "array":
-        return np.array([decode(v) for v in inner]).reshape(value["shape"])
-    if kind == "date":
-        import pandas
-
-        return pandas.Timestamp(inner)
-    raise ValueError(f"a model file holds the unknown kind {kind!r}")

@@ -5,8 +5,10 @@ import numpy as np
 from jglm import families, links, penalties
 from jglm.distributions.parameters import Free
 from jglm.inference.covaried import COVARIANCES
-from jglm.inputs import resolve
-from jglm.inputs.formula import Formula, decode, encode
+from jglm.inputs import factors, resolve
+from jglm.inputs.formula import Formula
+from jglm.inputs.plain import decode, encode
+from jglm.keeping.upgrades import upgraded
 from jglm.model import Model
 from jglm.solvers import Status
 
@@ -14,7 +16,7 @@ NUMBER = (int, float)
 PLAIN = {
     "names": list, "intercept": bool, "deviance": NUMBER, "pearson_chi2": NUMBER, "nobs": NUMBER, "n_iter": int,
     "solver": str, "covariance": (str, type(None)), "weight_kind": str, "has_offset": bool, "has_constant": bool,
-    "n_dropped": int, "separated": list, "columns": dict, "dispersion": str, "precision_names": list,
+    "n_dropped": int, "separated": list, "columns": dict, "dispersion": str, "precision_names": list, "shift": NUMBER,
 }  # fmt: skip
 
 PENALTIES = {
@@ -22,7 +24,6 @@ PENALTIES = {
     for kind in (penalties.Ridge, penalties.Quadratic, penalties.ElasticNet, penalties.GroupLasso, penalties.Bounds,
                  penalties.Constraints, penalties.Firth, penalties.Jeffreys)
 }  # fmt: skip
-LATER = {"dispersion": "pearson", "precision_names": []}  # what the first files did not have
 
 
 def state(fit):
@@ -56,6 +57,8 @@ def state(fit):
         "free": encode([[name, list(free)] for name, free in fit.free]),
         "link": {"name": fit.link.name, "own": not links.is_named(fit.link)},
         "penalty": None if penalty is None else [type(v).__name__.lower() for v in penalties.parts_of(penalty)],
+        "fixed": encode(fit.fixed),
+        "typical": encode(fit.typical),
         "formula": None if fit.formula is None else fit.formula.state(),
         "precision": None if fit.precision is None else fit.precision.state(),
     }  # fmt: skip
@@ -63,11 +66,13 @@ def state(fit):
 
 
 def restore(tensors, facts, family, link, functions):
-    """The fields of a Fit from what `state` wrote; ValueError where they do not belong together."""
+    """The fields of a Fit from what `state` wrote, in this version or an older one; ValueError where they do not belong
+    together."""
+    tensors, facts = upgraded(tensors, facts)
     _check(tensors, facts)
     part = lambda name: {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}
     penalty = _penalty(facts["penalty"], part)
-    free, nuisance = _free(facts.get("free")), part("nuisance")
+    free, nuisance = _free(facts["free"]), part("nuisance")
     family = _family(facts["family"], part("family"), family, free)
     link = _link(facts["link"], link)
     resolve.check_pair(family, link)
@@ -83,7 +88,7 @@ def restore(tensors, facts, family, link, functions):
     shapes = {"unscaled": size, "joint": whole, "alone": whole - size, "robust": robust}
     if not fits or any(tensors[k].shape != (m, m) for k, m in shapes.items() if k in tensors):
         raise ValueError("the model file is damaged: its coefficients, names and covariance do not match")
-    clusters = facts.get("clusters")
+    clusters = facts["clusters"]
     if clusters is not None and not (isinstance(clusters, list) and all(type(v) is int for v in clusters)):
         raise ValueError("the model file is damaged: its numbers of groups are no whole numbers")
     formula = None if facts["formula"] is None else Formula.restore(facts["formula"], functions)
@@ -96,24 +101,22 @@ def restore(tensors, facts, family, link, functions):
         "_unscaled": tensors.get("unscaled"),
         "_joint": (tensors["joint"], tensors["alone"]) if "joint" in tensors else None,
         "_robust": tensors.get("robust"), "sides": {"clusters": clusters} if clusters else {},
-        "_llf": facts["llf"], "_phi": facts.get("phi"), "free": free, "nuisance": nuisance,
-        "formula": formula,
-        "precision": None if facts.get("precision") is None else Formula.restore(facts["precision"], functions),
+        "_llf": facts["llf"], "_phi": facts["phi"], "free": free, "nuisance": nuisance,
+        "formula": formula, **_of_columns(facts, formula, link),
+        "precision": None if facts["precision"] is None else Formula.restore(facts["precision"], functions),
     }  # fmt: skip
 
 
 def _check(tensors, facts):
     """ValueError where a plain value is not of its kind."""
     for name, kind in PLAIN.items():
-        if name not in facts and name in LATER:
-            facts[name] = LATER[name]
         if not isinstance(facts[name], kind) or (kind == NUMBER and isinstance(facts[name], bool)):
             raise ValueError(f"the model file is damaged: its {name} is {facts[name]!r}")
     names = facts["names"]
     text = [*names, *facts["precision_names"], *facts["separated"], *facts["columns"], *facts["columns"].values()]
     if not all(isinstance(v, str) for v in text) or len(set(names)) != len(names):
         raise ValueError("the model file is damaged: its names are not distinct texts")
-    kinds = facts["penalty"] if isinstance(facts["penalty"], list) else [facts["penalty"] or "ridge"]
+    kinds = [] if facts["penalty"] is None else facts["penalty"]
     unknown = [kind for kind in kinds if not isinstance(kind, str) or kind not in PENALTIES]
     if unknown or facts["covariance"] not in COVARIANCES:
         raise ValueError(
@@ -126,17 +129,28 @@ def _check(tensors, facts):
         raise ValueError("the model file is damaged: its coefficients are no numbers")
 
 
+def _of_columns(facts, formula, link):
+    """{"fixed", "typical"}: what a file says of columns of the frame."""
+    fixed, typical = decode(facts["fixed"]), decode(facts["typical"])
+    if formula is None:
+        return {}
+    known = dict(formula._known_levels())
+    sound = isinstance(typical, dict) and set(typical) <= set(formula.right_variables)
+    sound = sound and all(v in known[k] if k in known else isinstance(v, NUMBER) for k, v in typical.items())
+    if not sound:
+        raise ValueError("the model file is damaged: its typical values are none of its formula's columns")
+    return {"fixed": factors.checked_fixed(fixed, formula, link), "typical": typical}
+
+
 def _arrays_of(penalty):
     """(name, array) of what a penalty holds: groups by name are no longer needed once it is bound to its columns."""
     return [(k, v) for k, v in vars(penalty).items() if k not in ("scale", "groups") and v is not None]
 
 
 def _penalty(kinds, part):
-    """The penalty of a file; the first files had a ridge penalty or none."""
+    """The penalty of a file."""
     if kinds is None:
         return None
-    if isinstance(kinds, str):
-        return penalties.Ridge(**part("penalty"), scale="sum")
     found = []
     for i, kind in enumerate(kinds):
         given = part(f"penalty.{i}")
@@ -148,9 +162,8 @@ def _penalty(kinds, part):
 
 def _free(saved):
     """The free parameters as a Family has them."""
-    names = [] if saved is None else decode(saved)
     return tuple((name, Free(float(low), float(high), int(size), bool(regressed)))
-                 for name, (low, high, size, regressed) in names)  # fmt: skip
+                 for name, (low, high, size, regressed) in decode(saved))  # fmt: skip
 
 
 def _family(saved, params, given, free):
@@ -164,8 +177,7 @@ def _family(saved, params, given, free):
         raise ValueError(
             f"the model's family {saved['name']!r} is one of your own; give it again: load(path, family=...)"
         )
-    made = decode(saved.get("made")) or (saved["name"], ())  # which the first files did not have
-    family = families.rebuild(made, params, saved["dim"], saved.get("default_link"))
+    family = families.rebuild(decode(saved["made"]), params, saved["dim"], saved["default_link"])
     return family.replace(free=free if family.parametrize_ is not None else ())
 
 
