@@ -36,8 +36,8 @@ def _plain(column):
 
     if isinstance(column.dtype, (pandas.CategoricalDtype, np.dtype)):
         return column
-    if pandas.api.types.is_bool_dtype(column.dtype) and not column.isna().any():
-        return column.astype(bool)
+    if pandas.api.types.is_bool_dtype(column.dtype):
+        return column.astype(object if column.isna().any() else bool)
     if pandas.api.types.is_numeric_dtype(column.dtype):
         return column.astype("float64")
     return column
@@ -51,17 +51,39 @@ def _refuse_unknown(columns, known):
             )
 
 
-def drop_missing(frame, arrays):
-    """(frame, arrays) without the rows where a column or an array is missing, as R does, and which rows stayed."""
-    missing = frame.isna().to_numpy().any(axis=1) if frame.shape[1] else np.zeros(len(frame), bool)
-    for array in arrays.values():
+def whole_rows(frame):
+    """(n,) which rows of a frame miss no value."""
+    return ~frame.isna().to_numpy().any(axis=1) if frame.shape[1] else np.ones(len(frame), bool)
+
+
+def refuse_missing(frame):
+    """ValueError where a value of a frame is missing."""
+    for name in frame.columns:
+        checks.refuse(f"column {name!r}", frame[name].isna().to_numpy(), "missing", "fill them or drop those rows, or "
+                      "use missing='drop'")  # fmt: skip
+
+
+def rows(frame, kept):
+    """Some rows of a frame; columns that hold truth values and nothing else any more are those again."""
+    return frame.loc[kept].infer_objects()
+
+
+def drop_missing(frame, arrays, missing="drop"):
+    """(frame, arrays) without the rows where a column or an array is missing, as R does, and which rows stayed; with
+    missing="error" such a row raises ValueError."""
+    kept = whole_rows(frame)
+    if missing == "error":
+        refuse_missing(frame)
+    for name, array in arrays.items():
         if array.dtype.kind == "f":
-            missing |= np.isnan(array) if array.ndim == 1 else np.isnan(array).any(axis=1)
-    kept = ~missing
+            gone = np.isnan(array) if array.ndim == 1 else np.isnan(array).any(axis=1)
+            if missing == "error":
+                checks.refuse(name, gone, "missing", "fill them or drop those rows, or use missing='drop'")
+            kept &= ~gone
     if not kept.any():
         raise ValueError("data has no rows without missing values in the columns of the model; a fit needs data")
     if not kept.all():
-        frame = frame.loc[kept].reset_index(drop=True)
+        frame = rows(frame, kept).reset_index(drop=True)
         arrays = {k: v[kept] for k, v in arrays.items()}
     return _used_levels(frame), arrays, kept
 

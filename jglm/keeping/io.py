@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 FORMAT = "jglm-model"
-VERSION = 1
+VERSION = 2  # of what a file holds; `upgrades` has the steps from older ones
 LARGEST = 1 << 31
 
 
@@ -54,8 +54,11 @@ def read(path):
         raise ValueError(f"{path.name} is not a jglm model file")
     if metadata.get("sha256") != digest(metadata["jglm"], arrays):
         raise ValueError(f"{path.name} was damaged or changed since it was written: its checksum does not match")
-    if not isinstance(facts.get("version"), int) or facts["version"] > VERSION:
-        raise ValueError(f"{path.name} has format version {facts.get('version')!r}; this jglm reads up to {VERSION}")
+    if type(facts.get("version")) is not int or facts["version"] < 1:
+        raise ValueError(f"{path.name} is not a jglm model file: its format version is {facts.get('version')!r}")
+    if facts["version"] > VERSION:
+        raise ValueError(f"{path.name} has format version {facts['version']}; this jglm reads up to {VERSION}: load it "
+                         "with the jglm that wrote it, or a newer one")  # fmt: skip
     return arrays, facts
 
 

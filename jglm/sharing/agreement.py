@@ -2,6 +2,7 @@
 
 from jglm import distributed
 from jglm.inputs import coding
+from jglm.inputs.policies import MISSING
 
 gather, together = distributed.gather, distributed.together
 
@@ -18,8 +19,9 @@ def with_all_levels(frame, formula, second, gather):
             continue
         ordered = isinstance(values.dtype, pandas.CategoricalDtype)
         own = list(values.cat.categories) if ordered else sorted(pandas.unique(values).tolist(), key=_key)
+        own = [v for v in own if v != MISSING]
         used = set(pandas.unique(values).tolist()) if ordered else set(own)
-        told = gather((column, own, [v for v in own if v in used], ordered))
+        told = gather((column, own, [v for v in [*own, MISSING] if v in used], ordered))
         if len({(name, kind) for name, _, _, kind in told}) > 1:
             raise ValueError(f"column {column!r} is categorical in some processes alone; give all of them one type")
         there = set().union(*(used for _, _, used, _ in told))
@@ -27,7 +29,8 @@ def with_all_levels(frame, formula, second, gather):
         if ordered and len(orders) > 1:
             raise ValueError(f"column {column!r} is categorical with other levels in another process; give all of them "
                              "the same levels in the same order")  # fmt: skip
-        levels = [v for v in own if v in there] if ordered else sorted(there, key=_key)
+        levels = [v for v in own if v in there] if ordered else sorted(there - {MISSING}, key=_key)
+        levels += [MISSING] if MISSING in there else []
         changed[column] = pandas.Categorical(values, categories=levels)
     return frame.assign(**changed) if changed else frame
 

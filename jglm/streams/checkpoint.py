@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jglm.inputs.formula import decode, encode
+from jglm.inputs.plain import decode, encode
 from jglm.keeping import io
 from jglm.streams.columns import Block, Levels
 from jglm.streams.scan import Seen

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jglm.inputs.formula import decode, encode
+from jglm.inputs.plain import decode, encode
 from jglm.streams.columns import Block
 from jglm.streams.sources import first_line
 
