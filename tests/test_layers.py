@@ -11,7 +11,7 @@ ROOT = Path(jglm.__file__).parent
 # From the top down; a module may import what stands above it.
 ORDER = (
     "distributions", "inputs", "fitting", "sharing", "batches", "regularization", "inference", "diagnostics",
-    "resampling", "scans", "assessing", "reporting", "keeping", "distributed", "_record", "distributions.special",
+    "resampling", "scans", "assessing", "rating", "reporting", "keeping", "distributed", "_record", "distributions.special",
     "distributions.invert", "distributions.support", "distributions.parameters", "distributions.expression",
     "distributions.contour", "distributions.quadrature", "distributions.trials", "distributions.choice",
     "distributions.density", "distributions.distribution", "distributions.broadcast", "family",
@@ -34,13 +34,15 @@ ORDER = (
     "resampling.reweighted", "resampling.resamples", "resampling.resampled",
     "inference.delta", "inference.profiles", "inference.scenarios",
     "inference.effects", "inference.means", "inference.rowmeans", "inference.predictive", "inference.intervals",
+    "rating.tables", "rating.balance", "rating.rated",
     "streams.sources", "streams.threads", "streams.columns", "streams.stream", "streams.store", "streams.states",
     "streams.factors", "streams.tabular", "streams.layout", "streams.scan", "streams.checkpoint", "streams.later",
-    "streams.streamed", "streams.folds", "streams.ending", "streams.fitting", "streams.asked", "streams.predicting", "streams",
+    "streams.streamed", "streams.folds", "streams.ending", "streams.minibatches", "streams.fitting", "streams.asked", "streams.predicting", "streams",
     "reporting.summary", "inference.testresults", "inference.restrictions", "scans.candidates", "scans.nullmodel",
     "inference.hypotheses", "inference.byterm", "inference.goodness", "inference.tested", "inference.comparison",
     "reporting.overview", "results", "distributions.familycheck", "api", "fitting.updating",
-    "diagnostics.separating", "scans.scan", "resampling.bootstrap", "reporting.plot", "regularization.streampaths",
+    "diagnostics.separating", "scans.scan", "resampling.bootstrap", "charts.style", "charts.paths", "charts.coefficients", "charts.predictions",
+    "charts.residuals", "charts", "regularization.streampaths",
     "regularization.paths", "regularization.crossvalidation", "batches.manyinput", "batches.moderation",
     "batches.manyfits", "batches.many", "estimators", "inputs.files", "sharing.launch", "demo",
     "commandline", "commandline.exitcodes", "commandline.terminal", "commandline.calls", "commandline.described",
@@ -105,7 +107,7 @@ def test_the_core_imports_only_jax_numpy_optax():
 
 def test_no_module_is_named_like_a_public_function():
     names = {name.split(".")[0] for name, _ in modules()}
-    functions = {n for n in jglm.__all__ if n not in ("families", "links", "penalties", "solvers", "distributed")}
+    functions = {n for n in jglm.__all__ if n not in ("families", "links", "penalties", "solvers", "distributed", "charts")}
     assert not names & functions
     for name in jglm.__all__:
         assert getattr(jglm, name) is not None

@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 import jglm
+from jglm.fitting import minibatches
 from jglm.regularization.streampaths import StreamSource
+from jglm.solvers import Minibatch, Status
 from jglm.streams import checkpoint, columns, folds, scan, store, stream, streamed
 
 pq, feather = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.feather")
@@ -415,6 +417,38 @@ def test_folds_drawn_by_where_a_row_stands():
     assert np.sum((counts - 20_000) ** 2 / 20_000) < 18.5  # chi2 of 4 degrees, one in a thousand
     assert np.mean(whole == folds.Drawn(5, 8).of(3, 0, block(1000))) < 0.3
     assert np.mean(whole == drawn.of(4, 0, block(1000))) < 0.3
+
+
+def test_minibatches_of_a_stream(folder, tmp_path, monkeypatch):
+    opened, best = jglm.open_parquet(folder), jglm.glm(FORMULA, jglm.open_parquet(folder), family="poisson", **QUIET)
+    solver = Minibatch(batch=100, epochs=3, seed=2)
+    monkeypatch.setattr(minibatches, "CHUNK", 1000)
+    fit = lambda **more: jglm.glm(FORMULA, opened, family="poisson", solver=solver, **more, **QUIET)
+    whole = fit()
+    assert whole.status == Status.ENDED
+    assert whole.nobs == best.nobs
+    assert np.max(np.abs(whole.params - best.params) / best.bse) < 0.3
+    assert whole.deviance - best.deviance < 1e-3 * (best.null_deviance - best.deviance)
+    assert np.allclose(fit().params, whole.params, rtol=0, atol=1e-12)  # the seed decides
+    # Ctrl-C in the second epoch: the first is kept.
+    calls, stacked = [0], minibatches.stacked
+
+    def interrupting(*args):
+        calls[0] += 1
+        if calls[0] == 9:
+            raise KeyboardInterrupt
+        return stacked(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(minibatches, "stacked", interrupting)
+        with pytest.raises(KeyboardInterrupt, match="resume"):
+            fit(checkpoint=tmp_path)
+    calls[0] = 100
+    monkeypatch.setattr(minibatches, "stacked", interrupting)
+    assert np.allclose(fit(checkpoint=tmp_path, resume=True).params, whole.params, rtol=0, atol=1e-12)
+    assert calls[0] < 100 + 18  # two epochs of six calls and a bit, not three
+    with pytest.raises(ValueError, match="kinks"):
+        fit(penalty=jglm.penalties.lasso(1.0))
 
 
 def test_a_fit_without_a_fold(folder, frame):

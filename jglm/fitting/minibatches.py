@@ -24,19 +24,29 @@ def by_minibatch(problem, solver, start, progress):
     """The end of the epochs as `Found`, its status ENDED; history holds the mean objective that each epoch met."""
     model, n = problem.model, len(problem.prepared.y)
     refuse(model)
-    batch = solver.batch or int(np.clip(n // 80, 32, 8192))
+    batch = solver.batch or batch_of(n)
     sample = Sample(problem, batch)
     begin = sample.start if start is None else flatten_host(start)
     if not np.all(np.isfinite(begin)):
         return Found(begin, np.zeros_like(begin), Status.INVALID_START, np.zeros((1, 2)), "minibatch")
     rng = np.random.default_rng(int(solver.seed))
 
-    def epoch():
+    def epoch(_):
         order = rng.permutation(n)
-        for i in range(0, n, CHUNK):
-            yield problem.prepared, problem.design, order[i : i + CHUNK]
+        for first in range(0, n, CHUNK):
+            yield problem.prepared, problem.design, order[first : first + CHUNK]
 
-    return run(problem, solver, begin, sample.metrics, epoch, n, batch, progress)
+    bar = None if progress is False else Progress(solver.epochs, 0.0 if progress else 1.0)
+    try:
+        return run(problem, solver, begin, sample.metrics, epoch, n, batch, bar)
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def batch_of(n):
+    """The rows of a batch, of n."""
+    return int(np.clip(n // 80, 32, 8192))
 
 
 def refuse(model):
@@ -48,16 +58,22 @@ def refuse(model):
         raise ValueError(f"family {model.family.name!r} estimates {names} besides; with minibatches give its value")
 
 
-def run(problem, solver, begin, metrics, epoch, n, batch, progress):
-    """Epochs over what `epoch()` yields, (Prepared, design, rows in their order), n rows in all."""
-    model, history, damped = problem.model, [], metrics(begin)[0]
+def run(problem, solver, begin, metrics, epoch, n, batch, bar=None, keep=None, before=None):
+    """Epochs over what `epoch(i)` yields, (Prepared, design, rows in their order), n rows in all.
+
+    After each `keep` gets {i, leaves, mean, flat, history}; from those, as `before`, an interrupted run goes on.
+    """
+    model, history, first, flat, mean = problem.model, [], 0, np.asarray(begin), begin
     state = solver.init(model, Unknowns(jnp.asarray(problem.shape(begin)), {}))
-    bar = None if progress is False else Progress(solver.epochs, 0.0 if progress else 1.0)
-    status, flat = Status.ENDED, np.asarray(begin)
+    if before is not None:
+        first, flat, mean = int(before["i"]), before["flat"], before["mean"]
+        state = jax.tree.unflatten(jax.tree.structure(state), [jnp.asarray(v) for v in before["leaves"]])
+        history = [tuple(row) for row in before["history"]]
+    damped, status = metrics(np.asarray(mean))[0], Status.ENDED
     try:
-        for i in range(solver.epochs):
+        for i in range(first, solver.epochs):
             state, total, met = solver.restart(state), 0.0, 0
-            for prepared, design, rows in epoch():
+            for prepared, design, rows in epoch(i):
                 if i == 0 and 2 * met <= n < 2 * (met + len(rows)):  # what was before the middle is still the way there
                     state = solver.restart(state)
                 batches = stacked(prepared, design, rows, batch)
@@ -77,11 +93,10 @@ def run(problem, solver, begin, metrics, epoch, n, batch, progress):
             if bar is not None:
                 left = float(jnp.sqrt(n * jnp.maximum(slope @ step, 0.0)))
                 bar(i + 1, history[-1][0], history[-1][1], left)
+            if keep is not None:
+                keep(dict(i=i + 1, leaves=jax.tree.leaves(state), mean=mean, flat=flat, history=history))
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
-    finally:
-        if bar is not None:
-            bar.close()
     return Found(flat, np.zeros_like(flat), status, np.array(history).reshape(-1, 2), "minibatch")
 
 
@@ -99,17 +114,18 @@ def _run_compiled(model, solver, metric, n, state, batches):
 
 # --------------------------------------------------------------------------- where to begin
 class Sample:
-    """Some rows of a problem, which tell where to begin and how the objective bends."""
+    """Some rows of a problem, which tell where to begin and how the objective bends; `n` rows are fitted, by default
+    those of the problem."""
 
-    def __init__(self, problem, batch):
+    def __init__(self, problem, batch, n=None):
         on = np.flatnonzero(problem.prepared.weight > 0)
         p, k = problem.design.shape[1], problem.width
         size = int(np.clip(len(on) // 8, min(LEAST * p * max(1, k // 2), len(on)), MOST * p))
         chosen = np.sort(np.random.default_rng(0).choice(on, min(size, len(on)), replace=False))
-        self.problem, self.rows, self.batch, self.n = problem, problem.part(chosen, None), batch, len(on)
+        self.problem, self.rows, self.batch, self.n = problem, problem.part(chosen, None), batch, n or len(on)
         self.start = flatten_host(constant_start(problem))
         self.curvature = mean_curvature(self.rows)
-        self.squares = np.tile(problem.squares(problem.prepared.weight), k) / self.n
+        self.squares = np.tile(problem.squares(problem.prepared.weight), k) / len(on)
         # Of every column the information of one row, lest a batch that has a rare level moves it far.
         unit = np.diagonal(_sample(problem, self.rows, self.curvature, 0.0).penalty_hessian(np.zeros(p * k)))
         self.unit = unit * np.tile(_spread_about_mean(self.rows), k)

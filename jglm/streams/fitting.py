@@ -21,7 +21,7 @@ from jglm.fitting.problem import Problem, flatten_host
 from jglm.model import HESSIAN, Model, Query, Unknowns
 from jglm.solvers import LBFGS, Newton, ProximalNewton, Status
 from jglm.solvers.lbfgs import Metric, diagonal_metric
-from jglm.streams import ending
+from jglm.streams import ending, minibatches
 from jglm.streams.checkpoint import Nothing, of_scan, packed, scan_from, unpacked
 from jglm.streams.scan import reader_of, scan
 from jglm.streams.streamed import Streamed, over_blocks
@@ -152,6 +152,8 @@ def solve(task):
     """Where the iterations end: `Found`."""
     model, options = task.model, task.options
     estimate._check_solver(options["solver"])
+    if minibatches.is_asked(options["solver"]):
+        return minibatches.by_minibatch(task)
     if model.family.free:
         return _jointly(task)
     if model.penalty is not None and not penalties.is_smooth(model.penalty):
