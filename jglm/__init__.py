@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jglm import distributed, families, links, penalties, solvers
+    from jglm import charts, distributed, families, links, penalties, solvers
     from jglm.api import fit, glm, load
     from jglm.batches.many import fit_many
     from jglm.batches.manyfits import ManyFits
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from jglm.inference.profiles import Profile
     from jglm.inference.sandwich import HAC
     from jglm.inference.testresults import HypothesisTest, HypothesisTests, adjust_pvalues
+    from jglm.inputs.factors import relevel
     from jglm.links import Link
     from jglm.model import Data, Model, Unknowns
+    from jglm.rating.grouping import group_levels
+    from jglm.rating.groups import LevelGroups
+    from jglm.rating.oneway import one_way
     from jglm.regularization.crossvalidation import CrossValidation, cross_validate
     from jglm.regularization.paths import CoefficientPath, path
     from jglm.resampling.bootstrap import bootstrap
@@ -61,7 +65,9 @@ _PUBLIC = {
     "GLMClassifierCV": "estimators",
     "Stream": "streams", "open_arrow": "streams", "open_csv": "streams", "open_parquet": "streams",
     "find_separation": "diagnostics.separating", "Separation": "diagnostics.separation",
-    "families": None, "links": None, "penalties": None, "solvers": None, "distributed": None,
+    "one_way": "rating.oneway", "relevel": "inputs.factors", "group_levels": "rating.grouping",
+    "LevelGroups": "rating.groups",
+    "charts": None, "families": None, "links": None, "penalties": None, "solvers": None, "distributed": None,
 }  # fmt: skip
 __all__ = [
     "HAC",
@@ -80,6 +86,7 @@ __all__ = [
     "GLMRegressorCV",
     "HypothesisTest",
     "HypothesisTests",
+    "LevelGroups",
     "Link",
     "ManyFits",
     "Model",
@@ -92,6 +99,7 @@ __all__ = [
     "Unknowns", "Updating",
     "adjust_pvalues",
     "bootstrap",
+    "charts",
     "check_family",
     "compare",
     "cross_validate",
@@ -101,15 +109,18 @@ __all__ = [
     "fit",
     "fit_many",
     "glm",
+    "group_levels",
     "influence",
     "links",
     "load",
     "lr_test",
+    "one_way",
     "open_arrow",
     "open_csv",
     "open_parquet",
     "path",
     "penalties",
+    "relevel",
     "score_scan",
     "solve",
     "solvers",

@@ -215,31 +215,6 @@ def test_what_cannot_be_says_so(fits):
         lasso.cooks_distance()
 
 
-def test_charts_show_what_they_say(fits):
-    from matplotlib.figure import Figure
-
-    from jglm.reporting import plot
-
-    new = lambda: Figure().subplots()
-    fit = fits["poisson"]
-    ax = plot.quantile_quantile(fit, new())
-    drawn = ax.lines[0].get_ydata()
-    np.testing.assert_allclose(drawn, np.sort(fit.residuals(kind="quantile")))
-    ax = plot.quantile_residuals(fit, new())
-    np.testing.assert_allclose(ax.lines[0].get_xdata(), fit.predict(kind="link"))
-    ax = plot.influence(fit, new(), labels=2)
-    worst = np.argsort(-fit.cooks_distance())[:2]
-    assert [t.get_text() for t in ax.texts] == [str(i) for i in worst]
-    ax = plot.partial_residuals(fits["gaussian"], new(), "wt")
-    line = ax.lines[-1]
-    slope = np.diff(line.get_ydata()) / np.diff(line.get_xdata())
-    np.testing.assert_allclose(slope, fits["gaussian"].params[1])
-    ax = plot.actual_expected(fit, new(), DOBSON["outcome"].to_numpy())
-    assert [bar.get_height() for bar in ax.patches] == pytest.approx([63, 40, 47])
-    with pytest.raises(ValueError, match="no column"):
-        plot.partial_residuals(fit, new(), "age")
-
-
 def test_classes_that_are_all_alike_have_leverages_too(data):
     X, rng = data
     y = rng.integers(0, 3, 60)

@@ -62,7 +62,7 @@ class Assessed:
             raise ValueError(f"by is {by!r}, which is no column of the data"
                              f"{checks.nearest(by, _names(data) or self.fit.names)}; give the groups of the rows as an "
                              "array")  # fmt: skip
-        design = prediction._design(self.fit, data)
+        design: Any = prediction._design(self.fit, data)
         return design.columns(np.array([name == by for name in self.fit.names])).dense()[:, 0]
 
     def grouping(self, by, bins):
@@ -79,12 +79,7 @@ def assess(fit, data=None, y=None, **beside):
     """
     if isinstance(data, Assessed):
         return data
-    unknown = [k for k in beside if k not in BESIDE]
-    if unknown:
-        raise TypeError(f"{unknown[0]!r} is none of what new rows bring: {', '.join(BESIDE)}")
-    with jax.enable_x64(True):
-        found = _own(fit, y, beside) if data is None else _others(fit, data, y, beside)
-    seen, exposure, frame, dropped, source = found
+    seen, exposure, frame, dropped, source = _rows(fit, data, y, beside)
     if seen.rows.mu.ndim > 1:
         raise ValueError(f"actual and expected are sums of a scalar mean; that of family {fit.family.name!r} is a "
                          "vector: use fit.by_group(…) and fit.calibration(…)")  # fmt: skip
@@ -95,6 +90,20 @@ def assess(fit, data=None, y=None, **beside):
         fit, seen, inside(w if exposure is None else w * exposure), inside(w * seen.t), inside(w * seen.rows.mu),
         inside(noise), frame, dropped, source,
     )  # fmt: skip
+
+
+def seen_of(fit, data=None, y=None, **beside):
+    """What `residuals.looked` says of the same rows, whatever the family."""
+    return data.seen if isinstance(data, Assessed) else _rows(fit, data, y, beside)[0]
+
+
+def _rows(fit, data, y, beside):
+    """(Seen, exposure, frame, rows dropped, source) as `Assessed` has them."""
+    unknown = [k for k in beside if k not in BESIDE]
+    if unknown:
+        raise TypeError(f"{unknown[0]!r} is none of what new rows bring: {', '.join(BESIDE)}")
+    with jax.enable_x64(True):
+        return _own(fit, y, beside) if data is None else _others(fit, data, y, beside)
 
 
 def _own(fit, y, beside):
@@ -127,7 +136,7 @@ def _others(fit, data, y, beside):
 def _whole_rows(fit, data, beside):
     """(columns of the model as a pandas frame, arrays beside them, which rows these are): those that miss no value."""
     named = {k: v for k, v in fit.columns.items() if k in BESIDE and beside.get(k) is None}
-    needed = list(fit.formula.right_variables if beside["y"] is not None else fit.formula.variables)
+    needed = [*(fit.formula.right_variables if beside["y"] is not None else fit.formula.variables), *fit.fixed]
     if fit.precision is not None and beside.get("precision") is None:
         needed += fit.precision.right_variables
     frame = frames.to_pandas(data, list(dict.fromkeys([*needed, *named.values()])))

@@ -99,11 +99,11 @@ def picture(fit, out):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from jglm.reporting import plot
+    from jglm import charts
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    plot.calibration(fit, axes[0])
-    plot.counts(fit, axes[1])
+    charts.calibration(fit, axes[0])
+    charts.counts(fit, axes[1])
     path = Path(out)
     figure.savefig(path, dpi=130)
     plt.close(figure)

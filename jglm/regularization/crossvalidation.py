@@ -96,7 +96,7 @@ class CrossValidation:
 
     def plot(self, ax=None):
         """Held-out deviance over the strength with one standard error, one line per l1_ratio. Returns the Axes."""
-        from jglm.reporting.plot import draw_cross_validation
+        from jglm.charts.paths import draw_cross_validation
 
         return draw_cross_validation(self, ax)
 

@@ -95,7 +95,7 @@ class CoefficientPath:
 
     def plot(self, ax=None, labels=8):
         """Coefficients over the strength, on a log scale; the `labels` largest are named. Returns the Axes."""
-        from jglm.reporting.plot import draw_path
+        from jglm.charts.paths import draw_path
 
         return draw_path(self, ax, labels)
 
