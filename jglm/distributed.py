@@ -5,6 +5,7 @@
 1
 """
 
+import contextlib
 import functools
 import os
 import pickle
@@ -116,6 +117,10 @@ class Stopped(ValueError):
     """Another process stopped with an error."""
 
 
+class Lost(ConnectionError):
+    """Another process ended without a word, or cannot be reached any more."""
+
+
 def gather(value):
     """[value of process 0, of process 1, …], the same in all of them: of small plain values. Raises Stopped where one
     of them did not come so far."""
@@ -128,15 +133,26 @@ def gather(value):
     return [value for _, value in told]
 
 
+@contextlib.contextmanager
+def _met():
+    """What XLA says where a process is missing, in plain words."""
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        raise Lost(f"another process ended, or cannot be reached any more ({str(error).splitlines()[0][:200]}); start "
+                   "all of them again, with resume=True where the fit had a checkpoint") from error  # fmt: skip
+
+
 def _exchange(value):
     from jax.experimental import multihost_utils
 
     # Pickled, since it comes from processes of the same job and no further.
     told = np.frombuffer(pickle.dumps(value), np.uint8)
-    sizes = np.ravel(multihost_utils.process_allgather(np.array([len(told)], np.int32)))
-    room = np.zeros(int(sizes.max()), np.uint8)
-    room[: len(told)] = told
-    found = np.asarray(multihost_utils.process_allgather(room))
+    with _met():
+        sizes = np.ravel(multihost_utils.process_allgather(np.array([len(told)], np.int32)))
+        room = np.zeros(int(sizes.max()), np.uint8)
+        room[: len(told)] = told
+        found = np.asarray(multihost_utils.process_allgather(room))
     return [pickle.loads(bytes(row[:size])) for row, size in zip(found, sizes, strict=True)]
 
 
@@ -144,7 +160,7 @@ def together(function):
     """function() in every process; where one of them raises, all do, so that none waits for another."""
     try:
         found = function()
-    except Stopped:
+    except (Stopped, Lost):
         raise
     except Exception as error:
         if jax.process_count() > 1:
@@ -191,7 +207,8 @@ def _total(flat):
         return flat
     mesh = _mesh()
     rows = jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec("process")), flat[None])
-    return np.asarray(_sum_compiled(mesh)(rows))
+    with _met():
+        return np.asarray(_sum_compiled(mesh)(rows))
 
 
 @functools.cache

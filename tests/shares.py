@@ -1,7 +1,7 @@
 """Fits whose rows are spread over devices or processes: run as a program by test_spread.py, once a process.
 
-python -m tests.shares devices            over all devices (XLA_FLAGS makes several of one CPU)
-python -m tests.shares HOST:PORT N I      process I of N; each takes its rows of the same data
+python tests/shares.py devices            over all devices (XLA_FLAGS makes several of one CPU)
+python tests/shares.py HOST:PORT N I      process I of N; each takes its rows of the same data
 """
 
 import json

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import shares
 
 import jglm
 from jglm.model import GRADIENT, HESSIAN, Model, Query, Unknowns
 from jglm.sharing import shards, spread
-from tests import shares
 
 ROOT = Path(__file__).parent.parent
 # Programs are compiled quickly rather than well.
@@ -26,7 +26,7 @@ FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=
 def start(*arguments):
     flags = FLAGS + (" --xla_force_host_platform_device_count=8" if arguments[0] == "devices" else "")
     environment = {**os.environ, "JGLM_COMPILATION_CACHE": "off", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", "tests.shares", *map(str, arguments)]
+    command = [sys.executable, shares.__file__, *map(str, arguments)]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -75,6 +75,42 @@ def test_over_processes(whole, count, tmp_path, monkeypatch):
     found = [told(p) for p in processes]
     assert all(other == found[0] for other in found), "processes differ in some bit"
     assert_same(found[0], whole | {"stream": whole["factors"]})
+
+
+DYING = """
+import os, signal, sys
+import jglm
+from jglm.streams import streamed
+
+where, process, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+jglm.distributed.initialize(where, 2, process, timeout=60)
+fold, calls = streamed.Streamed.fold, [0]
+
+def dying(self, *given, **more):
+    calls[0] += 1
+    if process == 1 and calls[0] == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fold(self, *given, **more)
+
+streamed.Streamed.fold = dying
+try:
+    jglm.glm("y ~ x1 + g", jglm.open_parquet(folder), family="poisson", devices="all", progress=False)
+except ConnectionError as error:
+    print(error, flush=True)
+    os._exit(3)  # the usual way out would wait for the other
+"""
+
+
+def test_a_process_that_dies_ends_the_others_with_an_error(tmp_path):
+    shares.data().to_parquet(tmp_path / "rows.parquet", row_group_size=50)
+    environment = {**os.environ, "JGLM_COMPILATION_CACHE": "off", "XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu"}
+    where = f"127.0.0.1:{free_port()}"
+    command = lambda i: [sys.executable, "-c", DYING, where, str(i), str(tmp_path)]
+    other = subprocess.Popen(command(1), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    first = subprocess.run(command(0), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert other.wait(timeout=60) == -9
+    assert first.returncode == 3, first.stderr[-2000:]
+    assert "another process ended" in first.stdout
 
 
 def test_a_process_that_never_arrives_ends_in_an_error():
