@@ -122,8 +122,9 @@ def _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, opti
 
     for name in ("reference", "fixed"):
         if given.pop(name, None) is not None:
-            raise ValueError(f"{name}= is for data in memory; a stream's factors are based on their first level (another "
-                             "by fit.relativities(base=…)), and what is fixed is a column for offset=")  # fmt: skip
+            raise ValueError(f"{name}= is for data in memory; a stream's factors are based on their first level "
+                             "(relativities(base=…) takes another), and what is fixed is a column for "
+                             "offset=")  # fmt: skip
     covariance = asked.check(covariance, dispersion, DISPERSIONS, options)
     if options["devices"] is not None and distributed.processes() > 1:
         share = lambda v: v.share(distributed.process(), distributed.processes(), distributed.Together())
@@ -283,8 +284,8 @@ def glm(formula, data, *, family, link=None, weights=None, weight_kind="prior", 
     if intercept is not None:
         raise ValueError("a formula says itself whether there is an intercept: write 'y ~ x - 1' for none")
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
-                 precision=precision, functions=functions, reference=reference, fixed=fixed, missing=missing, unseen=unseen,
-                 formula=True)  # fmt: skip
+                 precision=precision, functions=functions, reference=reference, fixed=fixed, missing=missing,
+                 unseen=unseen, formula=True)  # fmt: skip
     options = dict(solver=solver, tol=tol, max_iter=max_iter, dtype=dtype, start=start, progress=progress,
                    devices=devices, checkpoint=checkpoint, resume=resume)  # fmt: skip
     return _fit(formula, data, family, link, penalty, (covariance, groups), dispersion, given, options)

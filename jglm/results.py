@@ -20,6 +20,7 @@ from jglm.inputs import checks
 from jglm.inputs.policies import Policy
 from jglm.keeping import io, modelfile
 from jglm.model import Model
+from jglm.rating.rated import Rated
 from jglm.reporting import overview
 from jglm.resampling.resampled import Resampled
 from jglm.solvers import Status
@@ -29,7 +30,7 @@ DISPERSIONS = ("pearson", "deviance", "ml")
 
 
 @dataclass(repr=False)
-class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Tested):
+class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Rated, Tested):
     """A fitted generalized linear model.
 
     Coefficients and their statistics are NumPy float64 of shape (p,), or (p, k) for a family with k columns of lin;
@@ -259,7 +260,8 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Tested):
         did not see where no policy says what they count as.
         """
         if missing is not None or unseen is not None:
-            return self._with_policy(missing, unseen).predict(X, kind, offset, exposure, interval, level, precision, out)
+            other = self._with_policy(missing, unseen)
+            return other.predict(X, kind, offset, exposure, interval, level, precision, out)
         checks.choice("kind", kind, prediction.KINDS)
         if checks.is_stream(X):
             beside = dict(offset=offset, exposure=exposure)
@@ -303,6 +305,24 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Tested):
     def __repr__(self):
         size = f"{len(self.names)} coefficients, {self.nobs:,.0f} observations"
         return f"<Fit of {self.family.name} with link {self.link.name}: {size}>"
+
+    def report(self, path, data=None, compare=None, title=None, **new):
+        """Write a report as one HTML page that stands alone: coefficients and terms with their tests, actual against
+        expected by every column of the model, calibration and lift, the Lorenz curve, residuals, convergence, and the
+        data. What a family cannot have, or what needs data that are not there, is left out and the page says so.
+
+        Args:
+            path: the file to write; it appears when it is whole.
+            data: new rows for all that is about predictions, as `actual_expected` takes them (y=, weights=, … too); None:
+                the rows of the fit.
+            compare: a second fit of the same response, for a double lift.
+            title: of the page; None: the response and the family.
+
+        Returns the path. Needs matplotlib and Jinja (`pip install "jglm[all]"`).
+        """
+        from jglm.reporting import report
+
+        return report.write(self, path, data, compare, title, new)
 
     # ------------------------------------------------------------------ keeping
     def detach(self):

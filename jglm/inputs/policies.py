@@ -86,8 +86,8 @@ def with_missing_level(frame, columns, fitting=False):
 def refuse_named_so(column, levels):
     """ValueError where a level is called as missing values are."""
     if MISSING in levels:
-        raise ValueError(f"column {column!r} has a level {MISSING!r} already, so missing='as_missing' could not tell it "
-                         "from missing values; rename that level")  # fmt: skip
+        raise ValueError(f"column {column!r} has a level {MISSING!r} already, so missing='as_missing' could not tell "
+                         "it from missing values; rename that level")  # fmt: skip
 
 
 def with_missing_last(frame, columns):
@@ -109,7 +109,7 @@ def unseen(values, levels):
     import pandas
 
     known = set(levels)
-    return [v for v in pandas.unique(pandas.Series(values).dropna()) if v not in known]
+    return [v for v in pandas.Series(values).dropna().drop_duplicates().tolist() if v not in known]
 
 
 def refuse_unseen(column, values, levels):
@@ -126,8 +126,8 @@ def refuse_unseen(column, values, levels):
     there = values.isin(new)
     rows = f"{int(there.sum())} row" + ("s" if there.sum() > 1 else "")
     raise ValueError(f"column {column!r} has the {which} {named}, which {were} not there at the fit (levels: {shown}), "
-                     f"in {rows} (first: row {values.index[there][0]}); drop those rows, fit again with them, or name a "
-                     "policy by unseen=")  # fmt: skip
+                     f"in {rows} (first: row {values.index[there][0]}); drop those rows, fit again with them, or say "
+                     "by unseen= what they count as")  # fmt: skip
 
 
 def known(column, values, exprs, levels, policy):
@@ -140,21 +140,20 @@ def known(column, values, exprs, levels, policy):
     if not new:
         refuse_unseen(column, values, levels)
         return values
+    has = f"column {column!r} has the level {new[0]!r}, which was not there at the fit"
     if exprs is None:
-        raise ValueError(f"column {column!r} has the level {new[0]!r}, which was not there at the fit, and stands in the "
-                         "formula as a number too; copy it to a second column for C()")  # fmt: skip
+        raise ValueError(f"{has}, and stands in the formula as a number too; copy it to a second column for C()")
     if policy.unseen == "as_missing":
         if MISSING not in levels:
-            raise ValueError(f"column {column!r} has the level {new[0]!r}, which was not there at the fit, and the fit "
-                             f"has no level {MISSING!r} that it could count as: no value of the column was missing at a "
-                             "fit with missing='as_missing'; use unseen='baseline' or 'error'")  # fmt: skip
+            raise ValueError(f"{has}, and the fit has no level {MISSING!r} that it could count as: none of its rows "
+                             "missed a value there, or its missing= was another policy; use unseen='baseline' or "
+                             "'error'")  # fmt: skip
         instead = MISSING
     else:
         bases = {base_of(expr, levels) for expr in exprs}
         if len(bases) > 1 or None in bases:
-            raise ValueError(f"column {column!r} has the level {new[0]!r}, which was not there at the fit, and "
-                             f"{exprs[0]} has no one reference level that it could count as; use unseen='error', or "
-                             "contr.treatment in the formula")  # fmt: skip
+            raise ValueError(f"{has}, and {exprs[0]} has no one reference level that it could count as; use "
+                             "unseen='error', or contr.treatment in the formula")  # fmt: skip
         instead = bases.pop()
     return values.astype(object).where(~values.isin(new), instead)
 

@@ -6,7 +6,7 @@ The container knows nothing of fits: a dictionary of NumPy arrays and a dictiona
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,13 @@ def write(path, arrays, facts):
     arrays = {k: np.array(v, order="C") for k, v in arrays.items()}
     data = save(arrays, metadata={"jglm": text, "sha256": digest(text, arrays)})
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as f:
+        with temporary.open("xb") as f:  # with the rights of any new file, which mkstemp does not give
             f.write(data)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -25,6 +25,11 @@ PENALTIES = {
                  penalties.Constraints, penalties.Firth, penalties.Jeffreys)
 }  # fmt: skip
 
+PARSED = (  # of Family.parse: those that take plain values
+    "text", "name", "domain", "support", "default_link", "dispersion", "response", "prior_weights", "vector_y",
+    "scalar_lin", "density", "plug_in", "companion", "like", "free",
+)  # fmt: skip
+
 
 def state(fit):
     """(arrays, plain values) of a fit without its data."""
@@ -177,7 +182,11 @@ def _family(saved, params, given, free):
         raise ValueError(
             f"the model's family {saved['name']!r} is one of your own; give it again: load(path, family=...)"
         )
-    family = families.rebuild(decode(saved["made"]), params, saved["dim"], saved["default_link"])
+    made = decode(saved["made"])
+    odd = [k for k, _ in made[1] if k not in PARSED] if made[0] == "parse" else []
+    if odd:
+        raise ValueError(f"the model file is damaged: its family is made with {odd[0]!r}, which no model file names")
+    family = families.rebuild(made, params, saved["dim"], saved["default_link"])
     return family.replace(free=free if family.parametrize_ is not None else ())
 
 

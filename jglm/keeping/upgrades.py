@@ -4,6 +4,8 @@ Whoever changes what a model file holds raises `io.VERSION`, adds a step here, a
 under tests/references/modelfiles, which must answer as they did.
 """
 
+import re
+
 from jglm.inputs.plain import encode
 from jglm.keeping import io
 
@@ -28,7 +30,7 @@ def _from_1(tensors, facts):
     facts["family"] = {"default_link": None, **family, "made": family.get("made") or encode((family["name"], ()))}
     if isinstance(facts["penalty"], str):
         facts["penalty"] = [facts["penalty"]]
-        tensors = {k.replace("penalty.", "penalty.0.", 1) if k.startswith("penalty.") else k: v for k, v in tensors.items()}
+        tensors = {re.sub(r"^penalty\.", "penalty.0.", k): v for k, v in tensors.items()}
     for name in ("formula", "precision"):
         if facts[name] is not None:
             later = {"intercept": True, "one_sided": False, "missing": "drop", "unseen": "error", "structure": None}

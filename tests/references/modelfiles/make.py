@@ -28,6 +28,7 @@ def frame():
     return pandas.DataFrame({
         "y": COUNTS, "x": X[:, 0], "z": X[:, 1], "g": ["a", "b", "c"] * (N // 3), "days": 1.0 + np.arange(N) % 4,
         "share": SHARES, "cost": COSTS, "rank": pandas.Categorical(LABELS, categories=CLASSES, ordered=True),
+        "h": ["u", None, "v", "w"] * (N // 4), "k": [3, 1, 2] * (N // 3),
     })  # fmt: skip
 
 
@@ -48,6 +49,14 @@ def fits():
         "ordinal": lambda: by_name("rank ~ x + z", family="ordinal"),
         "tweedie": lambda: by_name("cost ~ x", family="tweedie"),
         "negative_binomial": lambda: by_name("y ~ x", family="negative_binomial", covariance="joint"),
+        "transforms": lambda: by_name(
+            "y ~ bs(x, df=4) + poly(z, 2) + cr(days, df=3) + center(z):g + C(h, contr.sum) + scale(log(1 + x)):C(k)",
+            family="gaussian", missing="as_missing", unseen="as_missing", penalty=penalties.ridge(1.0),
+        ),
+        "text": lambda: jglm.fit(
+            X, (COUNTS > 2) * 2.0 - 1, family=jglm.Family.parse("s * log(cosh(eta / s))", params={"s": 1.0})
+        ),
+        "lasso": lambda: jglm.fit(X, COUNTS, family="poisson", penalty=penalties.elastic_net(1.0, 0.5)),
     }
 
 
@@ -55,8 +64,9 @@ def answers(fit):
     """What a fit says of itself and of new rows."""
     given = frame()[:7] if fit.formula is not None else X[:7]
     known = {"offset": X[:7, 1] / 4} if fit.formula is None and fit.has_offset else {}
+    statistics = ("params", "deviance", "null_deviance", "llf", "aic", "scale")
     said = {
-        **{k: getattr(fit, k) for k in ("params", "bse", "deviance", "null_deviance", "llf", "aic", "scale")},
+        **{k: getattr(fit, k) for k in (*statistics, *(() if fit.covariance is None else ("bse",)))},
         "mean": fit.predict(given, **known), "link": fit.predict(given, kind="link", **known),
         **dict(getattr(fit, "family_params", {})),
     }  # fmt: skip
