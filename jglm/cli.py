@@ -7,7 +7,8 @@ import warnings
 
 from jglm.commandline import exitcodes, terminal
 
-COMMANDS = ("fit", "predict", "summary", "families", "demo")
+COMMANDS = ("fit", "predict", "summary", "path", "cv", "bootstrap", "anova", "test", "compare", "check", "families",
+            "demo", "completion")  # fmt: skip
 EXAMPLES = """examples:
   jglm fit policies.parquet "claims ~ age + C(region)" --family poisson --exposure years --out model.jglm
   jglm predict model.jglm new.csv --out predicted.csv

@@ -77,8 +77,12 @@ class Named:
         return group
 
 
-def penalty(arguments, named):
-    """The sum of the penalties asked for, a name such as "firth", or None. `named`: the `Named` where it is needed."""
+def penalty(arguments, named, base=()):
+    """The sum of the penalties asked for, a name such as "firth", or None. `named`: the `Named` where it is needed.
+
+    base: of a path the l1_ratio of the elastic net that stands for the strengths where only weights and limits are
+    given.
+    """
     found = [call for text in arguments.penalty for call in calls.parse(text, "--penalty")]
     alone = [call.name for call in found if call.name in ("firth", "jeffreys")]
     found += [calls.Call(kind, (strength,), {}) for kind, strength in (("ridge", arguments.ridge),
@@ -89,6 +93,8 @@ def penalty(arguments, named):
             raise ValueError(f"--penalty {alone[0]} stands alone; leave the other penalties and limits out")
         return alone[0]
     weights = _weights(arguments, named)
+    if base and not found and (limits or weights is not None):
+        found = [calls.Call("elastic_net", (1.0, base[0]), {})]
     parts = [_made(call, named, weights) for call in found]
     parts += [_bounds(arguments.bounds, named)] if arguments.bounds else []
     parts += [_monotone(text, named) for text in arguments.monotone]
