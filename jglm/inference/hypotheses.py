@@ -20,6 +20,8 @@ SAMPLE = 5000  # rows in which it is tried whether one model's columns are combi
 
 def refuse_unsound(fit, what):
     """ValueError where a fit is no optimum."""
+    if fit.shift:
+        raise ValueError(f"the fit was rebalanced, and {what} is one of the optimum; ask the fit before")
     if not fit.converged:
         raise ValueError(f"the fit did not converge ({fit.status.message}), and {what} is one of the optimum; fit it "
                          "with a larger max_iter or other columns")  # fmt: skip

@@ -114,8 +114,10 @@ def relativities(fit, base, X, level):
         at = [i for i, n in enumerate(fit.names) if n != "Intercept"]
         L, names = np.eye(len(fit.names))[at], [fit.names[i] for i in at]
     else:
-        L, labels = differences(*base_row(fit, base, X))
-        names = [f"{name} + 1" if v is None else f"{name}: {v}" for name, v in labels]
+        start = base_row(fit, base, X)
+        points = [(n, v) for n in fit.formula.varying() for v in start.factors.get(n, [None])]
+        names = [f"{n} + 1" if v is None else f"{n}: {v}" for n, v in points]
+        L = differences(start, [(n, start.values(n) + 1 if v is None else v) for n, v in points])
     q, width = len(L), fit.model.width()
     if width is None:
         held = [(f"{c}: {v}", np.log(r)) for c, table in fit.fixed.items() for v, r in table.items()]
@@ -126,32 +128,22 @@ def relativities(fit, base, X, level):
 
 
 def base_row(fit, base, X=None):
-    """(the `FrameRows` of one row that relativities begin from, the columns that lin depends on): every factor at its
-    base, numbers at their mean."""
+    """The `FrameRows` of one row that relativities begin from: every factor at its base, numbers at theirs or at their
+    mean."""
     row = scenarios.typical_row(fit, X)
     if base is None or isinstance(base, str):
         checks.choice("base", base, (None, *BASES))
-        chosen = {n: levels[0] for n, levels in row.factors.items()} if base == "first" else {}
-    else:
-        chosen = dict(base)
-        for name, v in chosen.items():
-            checks.choice("a name in base", name, list(row.factors))
-            if v not in row.factors[name]:
-                levels = row.factors[name]
-                raise ValueError(f"{name!r} has no level {v!r}; its levels are {', '.join(map(str, levels))}")
-    return row.set(chosen), fit.formula.varying()
+        return row.set({n: levels[0] for n, levels in row.factors.items()} if base == "first" else {})
+    for name in base:
+        checks.choice("a name in base", name, fit.formula.varying())
+    return row.set(base)
 
 
-def differences(start, variables):
-    """(design rows of differences (q, p), [(variable, level)]): each level less the base row, all else as there;
-    numbers by one more, of level None."""
-    X0, L, labels = start.design()[0], [], []
-    for name in variables:
-        for v in start.factors.get(name, [None]):
-            value = start.values(name) + 1 if v is None else v
-            L.append(start.set({name: value}).design()[0] - X0)
-            labels.append((name, v))
-    return np.concatenate([np.zeros((0, X0.shape[1])), *L]), labels
+def differences(start, points):
+    """(q, p) rows of the design with a variable at a value [(variable, value)], all else as in the row `start`, less
+    that row."""
+    X0 = start.design()[0]
+    return np.concatenate([np.zeros((0, X0.shape[1])), *(start.set({n: v}).design()[0] - X0 for n, v in points)])
 
 
 # --------------------------------------------------------------------------- estimated marginal means

@@ -184,6 +184,8 @@ class Surface:
                              "standard errors are robust")  # fmt: skip
         if fit.covariance is None:
             raise ValueError("the model was fitted with covariance=None; use fit.with_covariance('model')")
+        if fit.shift:
+            raise ValueError("the fit was rebalanced, and a profile begins at the optimum; ask the fit before")
         self.fit, self.prepared, self.jointly = fit, prepared, jointly
         self.nuisance = fit.nuisance if jointly else {}
         family = fit.family.replace(free=fit.free) if jointly else fit.family

@@ -255,8 +255,8 @@ def typical_row(fit, X=None):
         row = _middle(fit, given, given[exposure[0]].to_numpy(float) if exposure else np.ones(len(given)))
     missing = [name for name in fit.formula.right_variables if name not in row]
     if missing:
-        raise ValueError(f"the fit does not know a typical value of {missing[0]!r} (fitted to a stream, or the column is "
-                         "neither a number nor a factor); give a frame by X=")  # fmt: skip
+        raise ValueError(f"the fit does not know a typical value of {missing[0]!r} (fitted to a stream, or the column "
+                         "is neither a number nor a factor); give a frame by X=")  # fmt: skip
     return _unshifted(fit, pandas.DataFrame([row]), np.ones(1))
 
 

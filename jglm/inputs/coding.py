@@ -37,9 +37,7 @@ def factor_columns(formula, frame):
 
 def plain_factors(formula, frame):
     """Those that the formula uses in no other way, so that their levels may be put into another order."""
-    others = [f for term in formula.rhs for f in term.factors if not _is_factor(f.expr, frame)]
-    taken = {name for f in others for name in formula.columns_of(f)}
-    return [c for c in factor_columns(formula, frame) if c not in taken]
+    return [c for c, exprs in formula.uses().items() if all(_is_factor(e, frame) for e in exprs)]
 
 
 def _is_factor(expr, frame):

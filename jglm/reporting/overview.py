@@ -26,17 +26,17 @@ def of(fit):
     ]  # fmt: skip
     formula = "" if fit.formula is None else fit.formula.text
     formula = formula if fit.precision is None else f"{formula}   precision: {fit.precision.text}"
-    return Summary("Generalized linear model", formula, facts, [*_coefficients(fit), *_parameters(fit)], _notes(fit))
+    return Summary("Generalized linear model", formula, facts, [*_coefficients(fit), *parameters(fit)], _notes(fit))
 
 
-def _known(fit):
+def known(fit):
     """Whether there are standard errors to show."""
     stored = fit._robust if fit.covariance in ROBUST else fit._joint if fit._joins else fit._unscaled
     return fit.covariance is not None and not fit._wide and (stored is not None or fit._prepared is not None)
 
 
 def _coefficients(fit):
-    if not _known(fit):
+    if not known(fit):
         columns = [fit.params] if fit.params.ndim == 1 else list(fit.params.T)
         titles = [""] if fit.params.ndim == 1 else fit._lin_names()
         return [coefficient_table(fit.names, c, None, None, None, None, "z", t)
@@ -50,7 +50,7 @@ def _coefficients(fit):
             for j, name in enumerate(fit._lin_names())]  # fmt: skip
 
 
-def _parameters(fit):
+def parameters(fit):
     """Tables of the parameters that were estimated with the coefficients."""
     if not fit.free:
         return
@@ -88,6 +88,10 @@ def _notes(fit):
         notes.append(f"Did not converge: {fit.status.message}.")
     if fit.model.penalty is not None:
         notes += _penalty_notes(fit)
+    if fit.fixed:
+        notes.append(f"Relativities of {', '.join(fit.fixed)} are held fixed.")
+    if fit.shift:
+        notes.append(f"Rebalanced: the intercept was shifted by {fit.shift:.4g}.")
     if fit.weight_kind == "frequency":
         notes.append("Weights are frequencies.")
     if fit.family.density == "none":
@@ -111,7 +115,7 @@ def _robust_note(fit):
 
 def _hauck_donner(fit):
     """Names of the coefficients with the Hauck-Donner effect, where the fit has its data and they are few."""
-    if fit._prepared is None or not _known(fit) or not fit.converged or fit.separated or not fit._smooth:
+    if fit._prepared is None or not known(fit) or not fit.converged or fit.separated or not fit._smooth:
         return []
     if hasattr(fit._prepared, "deferred"):  # a stream
         return []

@@ -1,0 +1,1 @@
+"""What actuaries ask of data and of a fit: one-way tables, rating tables, balance, levels in groups."""
