@@ -7,8 +7,10 @@ import warnings
 
 from jglm.commandline import exitcodes, terminal
 
-COMMANDS = ("fit", "predict", "summary", "path", "cv", "bootstrap", "anova", "test", "compare", "check", "families",
-            "demo", "completion")  # fmt: skip
+COMMANDS = (
+    "fit", "predict", "summary", "report", "path", "cv", "bootstrap", "anova", "test", "compare", "check", "families",
+    "demo", "lab", "completion",
+)  # fmt: skip
 EXAMPLES = """examples:
   jglm fit policies.parquet "claims ~ age + C(region)" --family poisson --exposure years --out model.jglm
   jglm predict model.jglm new.csv --out predicted.csv

@@ -166,7 +166,7 @@ def tweedie(power="estimate"):
 
 # --------------------------------------------------------------------------- classes
 @_factory
-def categorical(k=None, reference=0):
+def categorical(k=None, reference: int | None = 0):
     """One of k classes: eta (k,), mean softmax(eta), y one-hot or soft labels that sum to 1.
 
     `reference` is the class whose linear predictor is 0, the first one by default, or None for the symmetric form.
@@ -181,7 +181,7 @@ def categorical(k=None, reference=0):
 
 
 @_factory
-def multinomial(k=None, reference=0):
+def multinomial(k=None, reference: int | None = 0):
     """Counts in k classes: as categorical, with y (n, k) counts, taken as proportions of their sum, the trials."""
     return Family(
         "multinomial", a=jax.nn.logsumexp, dim=_classes("multinomial", k), support="simplex", natural=jnp.log,

@@ -27,13 +27,14 @@ ORDER = (
     "fitting.sketch", "fitting.minibatches", "fitting.joint", "fitting.deferred", "diagnostics.leverage",
     "fitting.firth", "inputs.labels", "inference.sandwich", "inference.covaried", "fitting.smoothing",
     "fitting.estimate", "sharing.spread", "sharing.spreadfit", "sharing.agreement", "inputs.resolve", "cache",
-    "keeping.io", "keeping.upgrades", "keeping.modelfile", "prediction", "diagnostics.residuals", "diagnostics.deletion",
+    "keeping.io", "keeping.upgrades", "keeping.modelfile", "keeping.pieces", "keeping.scoringtable",
+    "keeping.spreadsheets", "keeping.exported", "prediction", "diagnostics.residuals", "diagnostics.deletion",
     "diagnostics.collinearity", "diagnostics.grouped", "diagnostics.waldslope", "inference.penalized",
     "diagnostics.separation", "diagnostics.diagnosed",
     "assessing.rows", "assessing.expected", "assessing.ranking", "assessing.asked", "resampling.draws", "resampling.jackknife",
     "resampling.reweighted", "resampling.resamples", "resampling.resampled",
     "inference.delta", "inference.profiles", "inference.scenarios",
-    "inference.effects", "inference.means", "inference.rowmeans", "inference.predictive", "inference.intervals",
+    "inference.effects", "inference.means", "inference.rowmeans", "inference.predictive", "inference.marginaleffects", "inference.intervals",
     "rating.tables", "rating.balance", "rating.rated", "rating.groups", "rating.merging", "rating.oneway",
     "streams.sources", "streams.threads", "streams.columns", "streams.stream", "streams.store", "streams.states",
     "streams.factors", "streams.tabular", "streams.layout", "streams.scan", "streams.checkpoint", "streams.later",
@@ -44,16 +45,20 @@ ORDER = (
     "charts.residuals", "charts", "reporting.svg", "reporting.contents", "reporting.report", "results", "distributions.familycheck", "api", "rating.grouping", "fitting.updating",
     "diagnostics.separating", "scans.scan", "resampling.bootstrap", "regularization.streampaths", "regularization.paths",
     "regularization.crossvalidation", "batches.manyinput", "batches.moderation",
-    "batches.manyfits", "batches.many", "estimators", "inputs.files", "sharing.launch", "demo",
+    "batches.manyfits", "batches.many", "estimators", "inputs.files", "sharing.launch", "demo", "lab",
+    "lab.experiments", "lab.reading", "lab.curves", "lab.fits", "lab.experiments.partition", "lab.experiments.faces",
+    "lab.experiments.logodds", "lab.experiments.assembly", "lab.experiments.counts", "lab.experiments.boundary",
+    "lab.experiments.margins", "lab.experiments.squares", "lab.experiments.gaussian", "lab.experiments.smoothing",
+    "lab.experiments.steps", "lab.worker", "lab.server",
     "commandline", "commandline.exitcodes", "commandline.terminal", "commandline.calls", "commandline.described",
     "commandline.tables", "commandline.chosen", "commandline.penalizing", "commandline.modelling", "commandline.fit",
-    "commandline.predict", "commandline.summary", "commandline.strengths", "commandline.path", "commandline.cv",
+    "commandline.predict", "commandline.summary", "commandline.report", "commandline.strengths", "commandline.path", "commandline.cv",
     "commandline.bootstrap", "commandline.anova", "commandline.test", "commandline.compare", "commandline.check",
-    "commandline.families", "commandline.demo", "commandline.completion", "cli", "__main__",
+    "commandline.families", "commandline.demo", "commandline.lab", "commandline.completion", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix
-EDGE = {"estimators": {"sklearn"}}  # modules whose classes are those of another library
+EDGE = {"estimators": {"sklearn"}, "inference.marginaleffects": {"marginaleffects", "polars"}}  # modules whose classes are those of another library
 CORE_LAYERS = ORDER[: ORDER.index("drivers") + 1]
 
 
