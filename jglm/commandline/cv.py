@@ -24,17 +24,9 @@ def options(parser):
 def run(arguments):
     import jglm
 
-    data = tables.read(arguments)
-    folds, labels = int(arguments.folds) if arguments.folds.isdigit() else None, {}
-    columns = {"folds": arguments.folds if folds is None else None, "groups": arguments.groups}
-    if any(columns.values()):
-        if tables.is_stream(arguments):
-            raise ValueError("--folds COLUMN and --groups are for tables in memory")
-        beside = [getattr(arguments, name) for name in modelling.COLUMNS]
-        data = modelling.complete_rows(data, arguments.formula, [*columns.values(), *beside])
-        labels = {k: data[v].to_numpy() for k, v in columns.items() if v is not None}
+    data, folds = _rows(arguments)
     found = jglm.cross_validate(
-        arguments.formula, data, **{"folds": folds, **labels}, seed=arguments.seed, **strengths.asked(arguments, data)
+        arguments.formula, data, **folds, seed=arguments.seed, **strengths.asked(arguments, data)
     )
     chosen = found.fit(arguments.rule)
     strengths.keep(arguments, found, found.table())
@@ -42,6 +34,21 @@ def run(arguments):
         chosen.save(arguments.out)
     _say(arguments, found, chosen)
     return exitcodes.of(chosen)
+
+
+def _rows(arguments):
+    """(the table, its folds and groups): columns of a table in memory as labels of its rows, of a stream by name."""
+    data = tables.read(arguments)
+    folds = int(arguments.folds) if arguments.folds.isdigit() else arguments.folds
+    if tables.is_stream(arguments):
+        if arguments.groups is not None:
+            raise ValueError("--groups is for tables in memory; of a stream name a column of folds by --folds")
+        return data, dict(folds=folds)
+    columns = {k: v for k, v in (("folds", folds), ("groups", arguments.groups)) if isinstance(v, str)}
+    if columns:
+        beside = [getattr(arguments, name) for name in modelling.COLUMNS]
+        data = modelling.complete_rows(data, arguments.formula, [*columns.values(), *beside])
+    return data, dict(folds=folds) | {k: data[v].to_numpy() for k, v in columns.items()}
 
 
 def _say(arguments, found, chosen):

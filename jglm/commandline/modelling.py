@@ -41,6 +41,12 @@ def fit_options(parser):
                         "families that have one (beta, gaussian_mean_dispersion, …)")  # fmt: skip
     parser.add_argument("--dispersion", choices=["pearson", "deviance", "ml"], help="how phi is estimated where it is "
                         "not fixed (default: pearson)")  # fmt: skip
+    factor = parser.add_argument_group("factors and missing values")
+    factor.add_argument("--reference", metavar="COLUMN=LEVEL", action="append", help="the base level of a factor; or "
+                        "most_exposed, the level with the most exposure for all factors")  # fmt: skip
+    factor.add_argument("--fixed", metavar="COLUMN:LEVEL=R", action="append", help="a relativity that is given and "
+                        "not fitted; give it for every level of the column")  # fmt: skip
+    policy_options(factor)
     errors = parser.add_argument_group("standard errors")
     errors.add_argument("--covariance", default="model", metavar="KIND", help="model (the default), observed, joint, "
                         'none, HC0 to HC3, cluster, CR0, CR2, CR3, HAC or "HAC(lags=4, time=week)"; see '
@@ -61,34 +67,45 @@ def fit_options(parser):
     how.add_argument("--devices", choices=["all"], help="share the rows out over all devices")
 
 
+def policy_options(parser, missing: str | None = "drop", unseen: str | None = "error"):
+    """What becomes of missing values and unseen levels; by default, where that is None, as the fit had it."""
+    parser.add_argument("--missing", default=missing, choices=["drop", "error", "as_missing"], help="rows with missing "
+                        "values are left out, refused, or where a factor is missing of a level of their own "
+                        f"(default: {missing or 'as at the fit'})")  # fmt: skip
+    parser.add_argument("--unseen", default=unseen, choices=["error", "baseline", "as_missing"], help="levels that "
+                        "the fit did not see are refused, count as the reference level, or as missing (default: "
+                        f"{unseen or 'as at the fit'})")  # fmt: skip
+
+
 def quiet_option(parser):
     """No progress bar, no notes."""
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes on standard error")
 
 
-def model(arguments):
+def model(arguments) -> dict[str, Any]:
     """The keywords that `jglm.glm`, `jglm.path` and `jglm.cross_validate` share."""
     given = {name: getattr(arguments, name) for name in COLUMNS}
     return dict(family=chosen.family(arguments), link=arguments.link, weight_kind=arguments.weight_kind,
                 progress=False if arguments.quiet else None, **given)  # fmt: skip
 
 
-def named(arguments, data, family):
-    """The `Named` coefficients of the formula where an option speaks of them, else None."""
+def named(arguments, data, given):
+    """The `Named` coefficients of the formula where an option speaks of them, else None; `given` of `jglm.glm`."""
     if not penalizing.needs_names(arguments):
         return None
     if tables.is_stream(arguments):
         raise ValueError("options that name coefficients (--bounds, --monotone, --penalty-weight, --start, "
                          "group_lasso) are for tables in memory, not for streams")  # fmt: skip
-    return penalizing.Named.of(arguments.formula, data, family)
+    beside = {k: v for k, v in given.items() if k not in ("family", "link", "progress")}
+    return penalizing.Named.of(arguments.formula, data, given["family"], given["link"], **beside)
 
 
 def fitted(arguments, data, **more):
     """The fit that the options ask for, of a frame or a stream."""
     import jglm
 
-    given: dict[str, Any] = model(arguments)
-    columns = named(arguments, data, given["family"])
+    given: dict[str, Any] = model(arguments) | factors(arguments, data)
+    columns = named(arguments, data, given)
     given |= dict(
         penalty=penalizing.penalty(arguments, columns), precision=arguments.precision,
         dispersion=arguments.dispersion, covariance=chosen.covariance(arguments.covariance), groups=groups(arguments),
@@ -97,6 +114,32 @@ def fitted(arguments, data, **more):
         devices=arguments.devices,
     )  # fmt: skip
     return jglm.glm(arguments.formula, data, **(given | more))
+
+
+def factors(arguments, data) -> dict[str, Any]:
+    """The keywords of `jglm.glm` that speak of factors and missing values."""
+    reference, fixed = {}, {}
+    for text in arguments.reference or []:
+        name, level = penalizing.assigned(text, "--reference", "COLUMN=LEVEL") if text != "most_exposed" else ("", "")
+        reference[name] = _level(data, name, level)
+    if "" in reference and len(reference) > 1:
+        raise ValueError("--reference most_exposed is for all factors; leave the others out")
+    for text in arguments.fixed or []:
+        where, value = penalizing.assigned(text, "--fixed", "COLUMN:LEVEL=R")
+        name, colon, level = where.partition(":")
+        if not colon:
+            raise ValueError(f"--fixed {text!r}: write it as COLUMN:LEVEL=R")
+        fixed.setdefault(name, {})[_level(data, name, level)] = chosen.number(value, f"--fixed {text!r}")
+    return dict(reference="most_exposed" if "" in reference else reference or None, fixed=fixed or None,
+                missing=arguments.missing, unseen=arguments.unseen)  # fmt: skip
+
+
+def _level(data, column, text):
+    """A level of a factor as its column has it: a number where that holds numbers."""
+    column = data[column] if hasattr(data, "iloc") and column in data else None
+    if column is None or column.dtype.kind not in "iufb":
+        return text
+    return column.dtype.type(chosen.number(text, "a level of a column of numbers"))
 
 
 def groups(arguments):

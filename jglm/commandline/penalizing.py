@@ -45,16 +45,17 @@ class Named:
                 self.terms[term] = at
 
     @classmethod
-    def of(cls, text, frame, family):
-        """Those of a formula in a pandas frame, for a family."""
-        from jglm.inputs import frames, resolve
-        from jglm.inputs.formula import Formula
+    def of(cls, formula, frame, family, link, **given):
+        """Those of a formula in a frame, of which the options `given` are those of `jglm.glm`."""
+        import jax
 
-        formula = Formula(text, intercept=not resolve.family(family).has_cutpoints)
-        rows, _, _ = frames.drop_missing(frames.to_pandas(frame, formula.variables), {})
-        formula.fit(rows)
-        structure = formula.spec.structure
-        return cls(formula.names, {str(t.term): set(map(str, t.columns)) for t in structure})
+        from jglm import api
+
+        with jax.enable_x64(True):
+            prepared, _, _, kept = api.inputs(formula, frame, family, link, None, formula=True, **given)
+        text: Any = kept["formula"]
+        structure = text.spec.structure
+        return cls(prepared.names, {str(t.term): set(map(str, t.columns)) for t in structure})
 
     def at(self, name, option):
         """Indices of a column or of the columns of a term; ValueError with what there is."""
@@ -120,7 +121,7 @@ def _weights(arguments, named):
         return None
     weights = [1.0] * len(named.columns)
     for text in arguments.penalty_weight:
-        name, value = _assigned(text, "--penalty-weight", "NAME=W")
+        name, value = assigned(text, "--penalty-weight", "NAME=W")
         for i in named.at(name, "--penalty-weight"):
             weights[i] = chosen.number(value, f"--penalty-weight {name}")
     return weights
@@ -134,7 +135,7 @@ def _bounds(texts, named):
     lower: Any = np.full(len(named.columns), -math.inf)
     upper: Any = np.full(len(named.columns), math.inf)
     for text in texts:
-        name, value = _assigned(text, "--bounds", "NAME=LOW:HIGH")
+        name, value = assigned(text, "--bounds", "NAME=LOW:HIGH")
         low, colon, high = value.partition(":")
         if not colon:
             raise ValueError(f"--bounds {text!r}: write it as NAME=LOW:HIGH, where either may be left out")
@@ -147,13 +148,13 @@ def _bounds(texts, named):
 def _monotone(text, named):
     from jglm import penalties
 
-    name, way = _assigned(text, "--monotone", "TERM=up or TERM=down")
+    name, way = assigned(text, "--monotone", "TERM=up or TERM=down")
     if way not in ("up", "down"):
         raise ValueError(f"--monotone {text!r}: write it as TERM=up or TERM=down")
     return penalties.monotone(named.at(name, "--monotone"), len(named.columns), increasing=way == "up")
 
 
-def _assigned(text, option, form):
+def assigned(text, option, form):
     """(name, value) of NAME=VALUE; a name may have "=" in it."""
     name, equals, value = text.rpartition("=")
     if not equals or not name.strip():

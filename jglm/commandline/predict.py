@@ -27,6 +27,7 @@ def options(parser):
     for name in ("offset", "exposure"):
         parser.add_argument(f"--{name}", metavar="COLUMN", help=f"the column that holds the {name}, where it is not "
                             "that of the fit")  # fmt: skip
+    modelling.policy_options(parser, missing=None, unseen=None)
     parser.add_argument("--keep", metavar="COLUMN", action="append", default=[], help="a column of the table to write "
                         "beside the predictions; may be given several times")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON, a record for each row, instead of CSV")
@@ -44,9 +45,9 @@ def run(arguments):
         return _stream(fit, arguments)
     data = files.read(arguments.data)
     wanted = [_column(data, name) for name in arguments.keep]
-    beside = {k: None if v is None else _column(data, v) for k, v in
+    beside: dict[str, Any] = {k: None if v is None else _column(data, v) for k, v in
               (("offset", arguments.offset), ("exposure", arguments.exposure))}  # fmt: skip
-    values: Any = fit.predict(data, kind=arguments.kind, interval=arguments.interval, level=arguments.level, **beside)
+    values: Any = fit.predict(data, **_asked(arguments), **beside)
     table = _table(fit, values, arguments.interval)
     for at, column in enumerate(wanted):
         table.insert(at, column.name, column.to_numpy())
@@ -66,11 +67,15 @@ def _stream(fit, arguments):
         raise ValueError("predictions for a stream go to a Parquet file; give --out FILE.parquet")
     if arguments.keep or arguments.json:
         raise ValueError("--keep and --json are for tables in memory; the predictions for a stream are in its order")
-    fit.predict(tables.stream(arguments), kind=arguments.kind, interval=arguments.interval, level=arguments.level,
-                offset=arguments.offset, exposure=arguments.exposure, out=arguments.out)  # fmt: skip
+    fit.predict(tables.stream(arguments), **_asked(arguments), offset=arguments.offset, exposure=arguments.exposure,
+                out=arguments.out)  # fmt: skip
     if not arguments.quiet:
         terminal.note(f"predictions written to {arguments.out}")
     return exitcodes.DONE
+
+
+def _asked(arguments) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in ("kind", "interval", "level", "missing", "unseen")}
 
 
 def _column(data, name):

@@ -39,12 +39,12 @@ def asked(arguments, data) -> dict[str, Any]:
     ratio = ratios[0] if len(ratios) == 1 else ratios
     return dict(**given, strengths=strengths, min_ratio=arguments.min_ratio, l1_ratio=ratio,
                 standardize=arguments.standardize, tol=arguments.tol,
-                penalty=_penalty(arguments, data, given["family"]))  # fmt: skip
+                penalty=_penalty(arguments, data, given))  # fmt: skip
 
 
-def _penalty(arguments, data, family):
+def _penalty(arguments, data, given):
     """The penalty that the strengths multiply, or None for that of --l1-ratio alone."""
-    named = modelling.named(arguments, data, family)
+    named = modelling.named(arguments, data, given)
     given = penalizing.penalty(arguments, named, base=arguments.l1_ratio)
     if given is not None and len(arguments.l1_ratio) > 1:
         raise ValueError("several --l1-ratio go without other penalties and limits, which have one of their own")
