@@ -235,12 +235,19 @@ class Family(Broadcast):
         far = float(jnp.finfo(eta.dtype).max) ** 0.5 / 4
         end = self.natural_one(t)
         eta_t = jnp.clip(end, -far, far)
+        own = self.dim is None and (self.made is None or self.made[0] == "parse")
+        nearer = jnp.sign(eta_t) * 2.0 ** jnp.arange(3, 10, dtype=eta.dtype) if own else eta[None][:0]
         # In one call, since each would be compiled for itself.
-        a_t, limit, a = jax.vmap(self.a)(jnp.stack([eta_t, jax.lax.stop_gradient(end), eta]))
+        a_t, limit, a, *short = jax.vmap(self.a)(
+            jnp.concatenate([jnp.stack([eta_t, jax.lax.stop_gradient(end), eta]), jax.lax.stop_gradient(nearer)])
+        )
         conjugate, along = jnp.sum(t * eta_t) - a_t, jnp.sum(t * eta)
         if self.dim is None:  # at t = 0 the limit is that of -a, which may be known
             limit = jax.lax.stop_gradient(limit)
             conjugate = jnp.where((t == 0) & jnp.isinf(end) & jnp.isfinite(limit), -limit, conjugate)
+        if own:  # far out t eta swallows a constant of a: where the limit is reached before, that is it
+            conjugate = jnp.where(jnp.abs(end) >= far, _settled(t * nearer - jnp.stack(short), nearer, t, conjugate),
+                                  conjugate)  # fmt: skip
         return 2 * (conjugate + a - along), jnp.abs(conjugate) + jnp.abs(a) + jnp.abs(along), eta_t
 
     def log_prob_one(self, y, eta, phi, method=None, smooth=False, unit=None):
@@ -322,6 +329,13 @@ class Family(Broadcast):
         if np.all(np.isinf(low)) and np.all(np.isinf(high)):
             return jnp.ones((), bool)
         return jnp.all((eta > jnp.asarray(low, eta.dtype)) & (eta < jnp.asarray(high, eta.dtype)))
+
+
+def _settled(values, at, t, otherwise):
+    """The first of `values` at ever farther points `at` that differs from the one before by rounding alone."""
+    rounding = 8 * jnp.finfo(at.dtype).eps * (1 + jnp.abs(t * at[1:]))
+    same = jnp.abs(jnp.diff(values)) <= rounding
+    return jnp.where(jnp.any(same), values[1:][jnp.argmax(same)], otherwise)
 
 
 @jax.custom_jvp

@@ -236,6 +236,15 @@ def test_check_family_explains():
         jglm.check_family(Family("wrong_link", a=jnp.exp, natural=lambda mu: mu))
 
 
+def test_a_constant_in_a_changes_nothing_but_the_base_measure():
+    """a(eta) = log cosh(eta) is 0 at 0, so that both signs have a base measure of 1/2; also in the limits at +-1."""
+    signs, y = Family.parse("log(cosh(eta))"), np.array([1.0, -1.0])
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(signs.log_prob(y, 0.7), y * 0.7 - np.log(2 * np.cosh(0.7)), rtol=1e-14)
+        np.testing.assert_allclose(signs.deviance(y, np.tanh(0.7)), -2 * signs.log_prob(y, 0.7), rtol=1e-12)
+    np.testing.assert_allclose(signs.deviance(y, np.tanh(0.7)), -2 * signs.log_prob(y, 0.7), rtol=1e-5)
+
+
 def test_a_family_as_text_travels(tmp_path):
     text = Family.parse("-r * log(1 - exp(eta))", params={"r": 2.0}, domain=(-np.inf, 0))
     np.testing.assert_allclose(text.mean(-0.5), families.negative_binomial(2.0).mean(-0.5))

@@ -235,13 +235,18 @@ def level(family, end, upper, dtype):
     """The limit of a(eta) - end eta towards an end of the support that has a mass.
 
     At 0 it is a at infinity, or Aitken's extrapolation from three far points, for the a of a tweedie of power near 2
-    falls slowly; elsewhere what it is where a' is the end in floating point.
+    falls slowly; elsewhere what it is where a' is the end to rounding. Farther out end eta swallows a constant of a,
+    but where both agree the far one has less rounding.
     """
-    large = float(jnp.finfo(dtype).max)
+    large, eps = float(jnp.finfo(dtype).max), float(jnp.finfo(dtype).eps)
     if end != 0:
-        far = large**0.5 / 4
-        top = lax.stop_gradient(jnp.clip(family.natural_one(jnp.asarray(end, dtype)), -far, far))
-        return family.a(top) - end * top
+        reach = large**0.5 / 4
+        nearly = end - 2 * eps * abs(end) * (1 if upper else -1)
+        at = lambda mu: lax.stop_gradient(jnp.clip(family.natural_one(jnp.asarray(mu, dtype)), -reach, reach))
+        near, far = at(nearly), at(end)
+        limit, beyond = (family.a(top) - end * top for top in (near, far))
+        agree = jnp.abs(beyond - limit) <= 8 * eps * (1 + jnp.abs(end * near))
+        return limit + lax.stop_gradient(jnp.where(agree, beyond - limit, 0.0))
     at = lambda x: family.a(jnp.asarray(x if upper else -x, dtype))
     first, second, third = (at(large ** (k / 3.1)) for k in (1, 2, 3))
     before, after = second - first, third - second
