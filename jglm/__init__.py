@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jglm.inference.sandwich import HAC
     from jglm.inference.testresults import HypothesisTest, HypothesisTests, adjust_pvalues
     from jglm.inputs.factors import relevel
+    from jglm.keeping.numpymodel import NumpyModel
     from jglm.links import Link
     from jglm.model import Data, Model, Unknowns
     from jglm.rating.grouping import group_levels
@@ -65,6 +66,7 @@ _PUBLIC = {
     "GLMClassifierCV": "estimators",
     "Stream": "streams", "open_arrow": "streams", "open_csv": "streams", "open_parquet": "streams",
     "find_separation": "diagnostics.separating", "Separation": "diagnostics.separation",
+    "NumpyModel": "keeping.numpymodel",
     "one_way": "rating.oneway", "relevel": "inputs.factors", "group_levels": "rating.grouping",
     "LevelGroups": "rating.groups",
     "charts": None, "families": None, "links": None, "penalties": None, "solvers": None, "distributed": None,
@@ -90,6 +92,7 @@ __all__ = [
     "Link",
     "ManyFits",
     "Model",
+    "NumpyModel",
     "Profile",
     "ScoreScan",
     "Separation",

@@ -18,7 +18,7 @@ from jglm.inference.intervals import Intervals
 from jglm.inference.tested import Tested
 from jglm.inputs import checks
 from jglm.inputs.policies import Policy
-from jglm.keeping import io, modelfile
+from jglm.keeping.exported import Exported
 from jglm.model import Model
 from jglm.rating.rated import Rated
 from jglm.reporting import overview
@@ -30,7 +30,7 @@ DISPERSIONS = ("pearson", "deviance", "ml")
 
 
 @dataclass(repr=False)
-class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Rated, Tested):
+class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Rated, Tested, Exported):
     """A fitted generalized linear model.
 
     Coefficients and their statistics are NumPy float64 of shape (p,), or (p, k) for a family with k columns of lin;
@@ -345,7 +345,3 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Rated, Tested):
 
     def __getstate__(self):
         return vars(self.detach())
-
-    def save(self, path):
-        """Write a model file: arrays and plain values, no data and no code; `jglm.load` reads it."""
-        io.write(path, *modelfile.state(self.detach()))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jglm.inputs import checks, coding, grammar, policies
-from jglm.inputs.plain import decode, encode, structure_of, structured
+from jglm.inputs.plain import decode, encode, is_level, structure_of, structured
 
 
 class Formula:
@@ -229,7 +229,7 @@ class Formula:
         levels, transforms = decode(state["levels"]), decode(state["transforms"])
         factors = {f.expr for term in new.rhs for f in term.factors}
         sound = isinstance(levels, dict) and set(levels) <= factors and isinstance(transforms, dict)
-        if not sound or not all(isinstance(v, list) for v in levels.values()):
+        if not sound or not all(isinstance(v, list) and all(map(is_level, v)) for v in levels.values()):
             raise ValueError("the model file is damaged: its formula and its levels do not match")
         new.spec = ModelSpec(
             formula=new.rhs, transform_state=transforms,

@@ -43,7 +43,10 @@ def decode(value: Any, depth=0) -> Any:
     if wanted is None or not isinstance(inner, wanted):
         raise ValueError(f"a model file holds the unknown kind {kind!r}, or no {kind} under its name")
     if kind == "float":
-        return float.fromhex(inner)
+        try:
+            return float.fromhex(inner)
+        except OverflowError:
+            raise ValueError(f"a model file holds {_shown(inner)}, which is too large for a number") from None
     if kind == "date":
         import pandas
 
@@ -71,6 +74,11 @@ def _array(found, shape):
         raise ValueError(f"a model file holds an array of shape {_shown(shape)} with {len(found)} entries, or with "
                          "entries that are no numbers")  # fmt: skip
     return np.array(found).reshape(shape)
+
+
+def is_level(value):
+    """Whether a decoded value may be the level of a factor: a number, a text, a truth value or a date."""
+    return isinstance(value, (str, int, float)) or type(value).__name__ == "Timestamp"
 
 
 def _shown(value):

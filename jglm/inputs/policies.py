@@ -158,19 +158,25 @@ def known(column, values, exprs, levels, policy):
     return values.astype(object).where(~values.isin(new), instead)
 
 
-def base_of(expr, levels):
-    """The reference level of a factor: the first one, or the base that treatment contrasts name; None for contrasts
-    that have none."""
+def contrasts_of(expr):
+    """(name of the contrasts in lower case, the base that they name or None) of a factor such as 'C(g, contr.sum)';
+    ("treatment", None) where it says nothing of them."""
     match = CALL.fullmatch(expr)
-    if match is None or match[2] is None:
-        return levels[0]
-    call = ast.parse(f"C({match[2].strip()})", mode="eval").body
+    arguments = "" if match is None or match[2] is None else match[2].strip()
+    call = ast.parse(f"C({arguments})", mode="eval").body
     assert isinstance(call, ast.Call)
     given = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg == "contrasts"), None)
     if given is None:
-        return levels[0]
+        return "treatment", None
     made = given.func if isinstance(given, ast.Call) else given
-    if getattr(made, "attr", getattr(made, "id", "")).lower() != "treatment":
-        return None
     options = [*given.args, *(k.value for k in given.keywords)] if isinstance(given, ast.Call) else []
-    return ast.literal_eval(options[0]) if options else levels[0]
+    return getattr(made, "attr", getattr(made, "id", "")).lower(), ast.literal_eval(options[0]) if options else None
+
+
+def base_of(expr, levels):
+    """The reference level of a factor: the first one, or the base that treatment contrasts name; None for contrasts
+    that have none."""
+    name, base = contrasts_of(expr)
+    if name != "treatment":
+        return None
+    return levels[0] if base is None else base
