@@ -43,7 +43,7 @@ ORDER = (
     "reporting.summary", "inference.testresults", "inference.restrictions", "scans.candidates", "scans.nullmodel",
     "inference.hypotheses", "inference.byterm", "inference.goodness", "inference.tested", "inference.comparison",
     "reporting.overview", "charts.style", "charts.paths", "charts.coefficients", "charts.predictions",
-    "charts.residuals", "charts", "reporting.svg", "reporting.contents", "reporting.report", "results", "distributions.familycheck", "api", "rating.grouping", "fitting.updating",
+    "charts.residuals", "charts", "reporting.svg", "reporting.parts", "reporting.contents", "reporting.report", "results", "distributions.familycheck", "api", "rating.grouping", "fitting.updating",
     "diagnostics.separating", "scans.scan", "resampling.bootstrap", "regularization.streampaths", "regularization.paths",
     "regularization.crossvalidation", "batches.manyinput", "batches.moderation",
     "batches.manyfits", "batches.many", "estimators", "inputs.files", "sharing.launch", "demo", "lab",

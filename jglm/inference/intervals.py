@@ -173,3 +173,17 @@ class Intervals:
 
         with jax.enable_x64(True):
             return means.marginal_means(self, factors, values, weights, kind, X, level)
+
+    def for_marginaleffects(self, kind="mean"):
+        """This fit as the package marginaleffects takes models: `avg_slopes(fit.for_marginaleffects())`, and so
+        `predictions`, `comparisons`, `hypotheses` and their kin.
+
+        kind: what is predicted, "mean" (of classes their probabilities) or "link". Of that package's arguments
+        vcov="HC1" is a covariance of `with_covariance`, and wts= names a column that the fit took. It differentiates
+        numerically (eps_vcov=1e-5 is more exact than its default), and needs Polars 1. Raises ValueError for a fit
+        without its data, or with an offset that is no column of the frame.
+        """
+        from jglm.inference import marginaleffects
+
+        checks.choice("kind", kind, marginaleffects.KINDS)
+        return marginaleffects.ModelJglm(self, kind)
