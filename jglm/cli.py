@@ -2,6 +2,8 @@
 
 import argparse
 import importlib
+import os
+import re
 import sys
 import warnings
 
@@ -22,7 +24,12 @@ FORESEEN = (ValueError, TypeError, OSError, ImportError)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose messages can hold nothing that a terminal would act upon."""
+    """argparse's, whose messages can hold nothing that a terminal would act upon, and to which a word with one dash in
+    front is a value, such as -inf or -log(-eta), where it is no option."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self._negative_number_matcher = re.compile("-[^-]")
 
     def error(self, message):
         super().error(terminal.safe(message))
@@ -61,10 +68,13 @@ def main(argv=None):
     arguments.given = argv
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)  # they are said, whatever Python was told to do with them
             warnings.showwarning = lambda message, *_, **__: terminal.note(f"warning: {message}")
-            return command(arguments.command).run(arguments)
-    except BrokenPipeError:
-        sys.stderr.close()
+            code = command(arguments.command).run(arguments)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:  # the reader has seen enough; what is still buffered must not be written at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exitcodes.DONE
     except KeyboardInterrupt:
         terminal.note("interrupted")

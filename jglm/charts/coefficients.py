@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jglm.charts.style import FITTED, OBSERVED, RULE, axes, count, plain
+from jglm.charts.style import FITTED, OBSERVED, RULE, axes, count, plain, plain_ticks
 
 
 def forest(fit, ax=None, level=0.95, most=60, ratios=None):
@@ -22,7 +22,7 @@ def forest(fit, ax=None, level=0.95, most=60, ratios=None):
     if ends is not None:
         ax.hlines(place, shown(ends[kept, 0]), shown(ends[kept, 1]), color=OBSERVED, lw=1.3)
     ax.plot(shown(values[kept]), place, "o", color=OBSERVED, ms=4)
-    ax.axvline(shown(0.0), color=FITTED, lw=1)
+    ax.axvline(shown(0.0), color=FITTED, lw=1, zorder=0)
     ax.set_yticks(place, [plain(f"{name} ({own})" if own else name) for name, own in (named[i] for i in kept)])
     ax.set_ylim(len(kept) - 0.4, -0.6)
     title = "Relativities" if ratios else "Coefficients"
@@ -48,15 +48,14 @@ def _estimates(fit, level):
 
 
 def _log_ticks(ax):
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     ax.set_xscale("log")
     low, high = ax.get_xlim()
-    wide = high / low > 20
-    ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)) if wide else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    near = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
+    ax.xaxis.set_major_locator(near if high / low < 3 else LogLocator(10, (1, 2, 5)))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    plain_ticks(ax.xaxis)
 
 
 def convergence(fit, ax=None):
@@ -70,6 +69,7 @@ def convergence(fit, ax=None):
         on = np.isfinite(values) & (values > 0)
         ax.plot(passes[on], values[on], "o-", color=color, ms=4, lw=1.3, label=label)
     ax.set_yscale("log")
+    plain_ticks(ax.yaxis)
     ax.set(xlabel="pass over the data", title="Convergence")
     count(ax)
     ax.axhline(1.0, color=RULE, lw=0)  # a range to show where only one pass has a positive value

@@ -7,13 +7,17 @@ import numpy as np
 
 from jglm.assessing import expected, ranking
 from jglm.assessing.rows import assess
-from jglm.charts.style import FITTED, OBSERVED, QUIET, RULE, SECOND, axes, count, plain
+from jglm.charts.style import FITTED, OBSERVED, QUIET, RULE, SECOND, axes, count, plain, plain_ticks
 
 
 def calibration(fit, ax=None, groups=20, data=None, **new):
     """Actual against fitted means in groups of rows of about equal exposure, ordered by the fitted mean; bars are the
     95% intervals of `Fit.lift`, and hold the diagonal where the variance of the model explains the distance."""
-    table = ranking.lift(fit, data, groups, **new)
+    return draw_calibration(ranking.lift(fit, data, groups, **new), ax)
+
+
+def draw_calibration(table, ax=None):
+    """The chart of a table of `Fit.lift`."""
     ax = axes(ax)
     fitted, actual = table["expected_mean"].to_numpy(), table["actual_mean"].to_numpy()
     ax.errorbar(fitted, actual, _reach(table), fmt="o", ms=4, lw=1, color=OBSERVED, label="actual, 95%")
@@ -28,6 +32,11 @@ def actual_expected(fit, by, ax=None, data=None, bins=10, most=30, **new):
     """Actual and expected means by the groups of `Fit.actual_expected`, above bars of their exposure; of more than
     `most` groups those of the most exposure."""
     table = expected.actual_expected(fit, by, data, bins=bins, **new)
+    return draw_actual_expected(table, by if isinstance(by, str) else "group", ax, most)
+
+
+def draw_actual_expected(table, name, ax=None, most=30):
+    """The chart of a table of `Fit.actual_expected` by a column of that name."""
     if len(table) > most:
         table = table.iloc[np.sort(np.argsort(-table["exposure"].to_numpy(), kind="stable")[:most])]
     ax, place = axes(ax), np.arange(len(table))
@@ -42,9 +51,10 @@ def actual_expected(fit, by, ax=None, data=None, bins=10, most=30, **new):
     ax.plot(place, table["expected_mean"], color=FITTED, marker="_", ms=9, lw=1.2, label="expected")
     crowded = len(table) > 6 or max(len(str(v)) for v in table.index) > 8
     ax.set_xticks(place, [plain(v, 18) for v in table.index], rotation=90 if crowded else 0)
-    name = by if isinstance(by, str) else "group"
     ax.set(xlabel=plain(name), ylabel="mean", title=f"Actual and expected by {plain(name)}")
-    ax.legend(frameon=False)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.15 * (high - low))  # room for the legend
+    ax.legend(frameon=False, loc="upper right", ncols=2)
     return ax
 
 
@@ -56,7 +66,11 @@ def _reach(table):
 
 def lift(fit, ax=None, groups=10, data=None, **new):
     """Actual and fitted means of groups in the order of the fitted mean, by the actual mean of all rows."""
-    table = ranking.lift(fit, data, groups, **new)
+    return draw_lift(ranking.lift(fit, data, groups, **new), ax)
+
+
+def draw_lift(table, ax=None):
+    """The chart of a table of `Fit.lift`."""
     ax, place = axes(ax), np.arange(1, len(table) + 1)
     ax.plot(place, table["lift"], "o", color=OBSERVED, ms=5, label="actual")
     ax.plot(place, table["fitted_lift"], color=FITTED, lw=1.5, label="fitted")
@@ -83,7 +97,11 @@ def double_lift(fit, other, ax=None, groups=10, data=None, labels=("first", "sec
 
 def lorenz(fit, ax=None, data=None, **new):
     """The Lorenz curve of `Fit.lorenz` and its Gini index."""
-    found = ranking.lorenz(fit, data, **new)
+    return draw_lorenz(ranking.lorenz(fit, data, **new), ax)
+
+
+def draw_lorenz(found, ax=None):
+    """The chart of a `Lorenz` curve."""
     ax = axes(ax, (5, 4.8))
     few = np.unique(np.searchsorted(found.exposure, np.linspace(0, 1, 201)).clip(max=len(found.exposure) - 1))
     ax.plot([0, 1], [0, 1], color=RULE, lw=0.8)
@@ -109,6 +127,7 @@ def counts(fit, ax=None, most=None, data=None, **new):
     ax.plot(k, model, color=FITTED, marker="o", ms=4, lw=1.5, label=f"expected under the {plain(fit.family.name)}")
     if model.max() > 1000 * model.min():
         ax.set_yscale("log")
+        plain_ticks(ax.yaxis)
     ax.set(xlabel="count", ylabel="rows", title="Distribution of the counts")
     count(ax)
     ax.legend(frameon=False)

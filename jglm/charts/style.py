@@ -22,6 +22,14 @@ def count(ax):
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+def plain_ticks(axis):
+    """Ticks of a logarithmic axis written as 0.001 or 1e-09: setting powers of ten takes matplotlib seconds."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def plain(name, most=28):
     """A name to be shown letter by letter (between dollars matplotlib reads a formula), in one line, a long one cut."""
     text = " ".join(str(name).split())

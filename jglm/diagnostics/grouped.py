@@ -114,16 +114,14 @@ def named(fit, by, seen):
 
 
 def quantile_bins(values, weight, bins):
-    """(bin of each row, labels "low to high") of about equal weight; equal values share a bin."""
-    order = np.argsort(values, kind="stable")
-    below = np.concatenate([[0.0], np.cumsum(weight[order])[:-1]]) + weight[order] / 2
-    cut = np.minimum((below / max(weight.sum(), 1e-300) * bins).astype(int), bins - 1)
-    first = np.searchsorted(values[order], values[order])  # ties go where the first of them goes
-    code = np.empty(len(values), int)
-    code[order] = cut[first]
-    used, code = np.unique(code, return_inverse=True)
-    ends = [(values[code == g].min(), values[code == g].max()) for g in range(len(used))]
-    return code, [f"{low:.6g} to {high:.6g}" for low, high in ends]
+    """(bin of each row, labels "low to high") of about equal weight; equal values share the bin of their first row."""
+    different, first, code = np.unique(values, return_index=True, return_inverse=True)
+    own = np.bincount(code, weight)
+    middle = np.cumsum(own) - own + weight[first] / 2
+    cut = np.minimum((middle / max(own.sum(), 1e-300) * bins).astype(int), bins - 1)
+    begin, cut = np.unique(cut, return_index=True, return_inverse=True)[1:]
+    low, high = different[begin], different[np.append(begin[1:], len(different)) - 1]
+    return cut[code], [f"{a:.6g}" if a == b else f"{a:.6g} to {b:.6g}" for a, b in zip(low, high, strict=True)]
 
 
 # --------------------------------------------------------------------------- calibration
