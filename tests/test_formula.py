@@ -1,5 +1,7 @@
 """Formulas and frames: the columns R and formulaic would make, offsets, missing rows, levels, and new data."""
 
+import json
+
 import numpy as np
 import pandas
 import polars
@@ -7,6 +9,8 @@ import pyarrow
 import pytest
 
 import jglm
+from jglm.inputs import frames
+from jglm.inputs.formula import Formula
 
 RNG = np.random.default_rng(5)
 N = 150
@@ -149,3 +153,69 @@ def test_defaults_that_differ_from_those_of_r(fit):
     np.testing.assert_array_equal(fit.predict(), fit.predict(FRAME, kind="mean"))
     mixed = jglm.glm("y ~ u", FRAME.assign(u=np.resize(["b", "B", "a", "A"], N)), family="poisson")
     assert mixed.names == ["Intercept", "u[T.B]", "u[T.a]", "u[T.b]"]
+
+
+# --------------------------------------------------------------------------- transforms and contrasts as R has them
+SMALL = {"x": [1.0, 2, 4, 7, 11], "g": ["a", "b", "c", "a", "b"], "z": [3.0, 1, 4, 1, 5]}
+NEW = {"x": [3.0, 8.0], "g": ["c", "a"], "z": [2.0, 2.0]}  # other levels and another mean than those of the fit
+LOOKS = {
+    "pandas": pandas.DataFrame, "polars": polars.DataFrame, "arrow": pyarrow.table,
+    "categorical": lambda d: pandas.DataFrame(d).astype({"g": "category"}),
+    "enum": lambda d: polars.DataFrame(d).with_columns(polars.col("g").cast(polars.Enum(["a", "b", "c"]))),
+    "dictionary": lambda d: pyarrow.table(d).set_column(1, "g", pyarrow.array(d["g"]).dictionary_encode()),
+}  # fmt: skip
+OF_R = {  # of R 4.2: predict(poly(x, 2), NEW), bs(x, df = 5), scale; and rows c and a of the contrasts
+    "poly(x, 2)": [[-0.24618298195866545, -0.22918388365077616], [0.369274472937998, -0.44955300254575326]],
+    "bs(x, df=5)": [[0.324, 0.5808, 0.09504, 0.00016, 0.0], [0.0, 0.0648, 0.37584, 0.49536, 0.064]],
+    "bs(x, knots=[3, 6], lower_bound=1, upper_bound=11)": [[0.36, 0.56, 0.08, 0, 0],
+                                                           [0, 0.0675, 0.388125, 0.480375, 0.064]],
+    "scale(x)": [[-0.4923659639173309], [0.7385489458759964]],
+    "center(x)": [[-2.0], [3.0]],
+    "C(g)": [[0, 1], [0, 0]],
+    "C(g, contr.sum)": [[-1, -1], [1, 0]],
+    "C(g, contr.helmert)": [[0, 2], [-1, -1]],
+    "C(g, contr.poly)": [[0.7071067811865475, 0.4082482904638631], [-0.7071067811865475, 0.4082482904638631]],
+    "C(g, contr.treatment(base='b'))": [[0, 1], [1, 0]],
+    "C(g, contr.SAS)": [[0, 0], [1, 0]],
+    "g + z + g:z": [[0, 1, 2, 0, 2], [0, 0, 2, 0, 0]],
+    "g:z": [[0, 0, 2], [2, 0, 0]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", OF_R)
+def test_new_rows_meet_the_state_of_the_fit_in_every_frame_and_after_a_model_file(text):
+    fitted = Formula(f"~ {text}", one_sided=True)
+    fitted.fit(pandas.DataFrame(SMALL))
+    kept = Formula.restore(json.loads(json.dumps(fitted.state())))
+    expected = np.column_stack([np.ones(2), OF_R[text]])
+    for name, look in LOOKS.items():
+        frame = frames.to_pandas(look(NEW), fitted.right_variables)
+        for formula in (fitted, kept):
+            X, _ = formula.transform(frame)
+            np.testing.assert_allclose(X, expected, rtol=1e-12, atol=1e-15, err_msg=name)
+        assert kept.names == fitted.names
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_fit_of_any_frame_has_the_same_design(look):
+    text = "~ poly(x, 2) + C(g, contr.helmert):center(z) + bs(x, df=4) + cr(z, df=3)"
+    first, other = Formula(text, one_sided=True), Formula(text, one_sided=True)
+    X, _ = first.fit(pandas.DataFrame(SMALL))
+    Z, _ = other.fit(frames.to_pandas(LOOKS[look](SMALL), other.right_variables))
+    assert first.names == other.names
+    np.testing.assert_array_equal(X, Z)
+
+
+def test_the_linear_predictor_of_a_polynomial_is_that_of_r():
+    fit = jglm.glm("y ~ poly(x, 2) + z", SMALL | {"y": [2, 4, 3, 6, 9]}, family="poisson")
+    assert fit.predict(NEW, kind="link") == pytest.approx([1.1895872938169627, 1.905478796616404], rel=1e-9)
+
+
+def test_truth_values_are_numbers_also_where_some_are_missing():
+    flags = [True, None, False, True, False]
+    for look in (pandas.DataFrame, polars.DataFrame, pyarrow.table):
+        frame = look({"y": [1.0, 2, 3, 5, 4], "on": flags})
+        fit = jglm.glm("y ~ on", frame, family="gaussian")
+        assert fit.names == ["Intercept", "on"]
+        assert np.flatnonzero(np.isnan(fit.predict(frame))).tolist() == [1]
+        assert jglm.glm("y ~ C(on)", frame, family="gaussian").names == ["Intercept", "C(on)[T.True]"]

@@ -19,7 +19,7 @@ TRANSFORMS = (
     "Helmert", "Diff", "Poly",
 )  # fmt: skip
 SIZED = ("bs", "cr", "cc", "cs", "poly", "lag")
-CONTRASTS = ("treatment", "sum", "helmert", "diff", "poly", "sas")
+CONTRASTS = ("treatment", "sum", "helmert", "diff", "poly", "SAS")
 ATTRIBUTES = {("np", f) for f in ELEMENTWISE} | {("contr", c) for c in CONTRASTS}
 
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr)

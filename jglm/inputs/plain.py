@@ -112,8 +112,11 @@ def structured(terms, saved):
         if not _sound(entry, known):
             raise ValueError(f"the model file is damaged: its design has no such term as {term}")
         columns, parts = entry
+        without: Any = None  # the values, which come with a frame
         scoped = [
-            ScopedTerm([ScopedFactor(EvaluatedFactor(known[expr], None), reduced) for expr, reduced in factors], scale)
+            ScopedTerm(
+                [ScopedFactor(EvaluatedFactor(known[expr], without), reduced) for expr, reduced in factors], scale
+            )
             for scale, factors in parts
         ]
         found.append(EncodedTermStructure(term, scoped, columns))

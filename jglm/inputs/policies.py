@@ -7,6 +7,8 @@ import ast
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from jglm.inputs import checks
 
 MISSING = "(missing)"  # the level that missing values are
@@ -123,10 +125,10 @@ def refuse_unseen(column, values, levels):
     named = ", ".join(map(repr, new[:5])) + (", …" if len(new) > 5 else "")
     which, were = ("level", "was") if len(new) == 1 else ("levels", "were")
     values = pandas.Series(values)
-    there = values.isin(new)
-    rows = f"{int(there.sum())} row" + ("s" if there.sum() > 1 else "")
+    there = np.flatnonzero(values.isin(new))
+    rows = f"{len(there)} row" + ("s" if len(there) > 1 else "")
     raise ValueError(f"column {column!r} has the {which} {named}, which {were} not there at the fit (levels: {shown}), "
-                     f"in {rows} (first: row {values.index[there][0]}); drop those rows, fit again with them, or say "
+                     f"in {rows} (first: row {values.index[there[0]]}); drop those rows, fit again with them, or say "
                      "by unseen= what they count as")  # fmt: skip
 
 
@@ -177,6 +179,6 @@ def base_of(expr, levels):
     """The reference level of a factor: the first one, or the base that treatment contrasts name; None for contrasts
     that have none."""
     name, base = contrasts_of(expr)
-    if name != "treatment":
+    if name not in ("treatment", "sas"):
         return None
-    return levels[0] if base is None else base
+    return base if base is not None else levels[0] if name == "treatment" else levels[-1]

@@ -8,7 +8,7 @@ class Exported:
         """Write a model file: arrays and plain values, no data and no code; `jglm.load` reads it."""
         from jglm.keeping import io, modelfile
 
-        io.write(path, *modelfile.state(self.detach()))
+        io.write(path, *modelfile.state(self))
 
     def scoring_table(self):
         """The fit as a `ScoringTable`: for every term its levels, the coefficient of each on the scale of the link

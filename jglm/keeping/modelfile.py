@@ -33,6 +33,7 @@ PARSED = (  # of Family.parse: those that take plain values
 
 def state(fit):
     """(arrays, plain values) of a fit without its data."""
+    fit = fit.detach()
     tensors = {"params": fit.params, "kept": fit.kept, "history": np.asarray(fit.history, float)}
     if fit._unscaled is not None:
         tensors["unscaled"] = fit._unscaled

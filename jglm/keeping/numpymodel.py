@@ -179,8 +179,8 @@ class _Formula:
             instead = policies.base_of(expr, levels)
         if instead is None:
             raise ValueError(f"column {column!r} has the level {values[unseen][0]!r}, which was not there at the fit "
-                             f"(first: row {int(np.argmax(unseen))}); drop those rows, or say by unseen= at the fit what "
-                             "they count as")  # fmt: skip
+                             f"(first: row {int(np.argmax(unseen))}); drop those rows, or say by unseen= at the fit "
+                             "what they count as")  # fmt: skip
         return np.where(unseen, instead, values)
 
     def design(self, columns, n, names):

@@ -146,8 +146,8 @@ def _link(fit):
         return name, None
     q = POWERS.get(name, float(fit.link.params["q"]) if name.startswith("power(") else None)
     if q is None:
-        raise ValueError(f"link {name!r} has no inverse that is a plain formula, so that a scoring table cannot say the "
-                         "mean; use save() and jglm.load")  # fmt: skip
+        raise ValueError(f"link {name!r} has no inverse that is a plain formula, so that a scoring table cannot say "
+                         "the mean; use save() and jglm.load")  # fmt: skip
     return name, q
 
 
@@ -278,6 +278,7 @@ class _Term:
         return total.reshape(count), base.reshape(count)
 
     def _curves(self, combinations):
+        assert self.curve is not None
         atom, exprs = self.curve
         knots, origin, unit = pieces.breaks_of(exprs, atom, self.formula.spec.transform_state)
 

@@ -4,6 +4,7 @@ spreadsheet."""
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 from jglm.inputs import checks
 
@@ -47,7 +48,7 @@ def _excel(table, path):
         raise ImportError("writing .xlsx needs openpyxl: pip install openpyxl, or write .csv") from None
     book = Workbook()
     facts, rows = table.plain(), table.rows()
-    sheet = book.active
+    sheet: Any = book.active
     sheet.title = "scoring table"
     for i, cells in enumerate([list(rows[0]), *(row.values() for row in rows)], start=1):
         _fill(sheet, i, cells)
