@@ -49,8 +49,9 @@ def _new_frame(fit, X, offset, exposure, weights):
     if not whole.any():
         raise ValueError("every row of X misses a value of the model; there is nothing to average")
     shift = lin - design.times(np.nan_to_num(fit.params))
-    rows = FrameRows(fit, given[fit.formula.right_variables], shift, w)
-    return rows.where(whole & (w > 0))
+    on = whole & (w > 0)
+    own = given.loc[on, fit.formula.right_variables].reset_index(drop=True)
+    return FrameRows(fit, own, shift[on], w[on])
 
 
 class ArrayRows:

@@ -18,6 +18,7 @@ from jglm.regularization.paths import (
     penalty_of,
 )
 from jglm.regularization.streampaths import StreamSource
+from jglm.reporting.tables import ROWS, shown
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class CrossValidation:
             f"{self.strengths.shape[1]} strengths, best {self.best_strength:.4g}"
             + (f" at l1_ratio {self.best_l1_ratio:g}>" if len(self.l1_ratios) > 1 else ">")
         )
+
+    def _repr_html_(self):
+        table = self.table()
+        chosen = [np.argmax(table["strength"] == v) for v in (self.best_strength, self.one_se_strength)]
+        some = np.unique([*chosen, *np.linspace(0, len(table) - 1, ROWS - 2).astype(int)])
+        return shown(repr(self), table.iloc[some], len(table))
 
     @property
     def deviance(self):
@@ -104,7 +111,7 @@ class CrossValidation:
 def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=None,
                    standardize=False, link=None, weights=None, weight_kind="prior", offset=None, exposure=None,
                    trials=None, intercept=True, tol=1e-6, names=None, penalty_weights=None, functions=None, groups=None,
-                   seed=0, progress=None):  # fmt: skip
+                   missing="drop", unseen="error", seed=0, progress=None):  # fmt: skip
     """Choose the strength of a penalty by cross-validation.
 
     Every strength is fitted without each fold in turn, and judged by the deviance of that fold's rows.
@@ -120,7 +127,7 @@ def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalt
     for input that cannot be.
     """
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
-                 intercept=intercept, names=names, functions=functions)  # fmt: skip
+                 intercept=intercept, names=names, functions=functions, missing=missing, unseen=unseen)  # fmt: skip
     ratios = np.atleast_1d(np.asarray(l1_ratio, float))
     tol = checks.positive("tol", tol)
     if len(ratios) > 1 and penalty is not None:

@@ -16,6 +16,7 @@ from jglm.inputs import checks
 from jglm.model import Model
 from jglm.regularization import pathwise
 from jglm.regularization.streampaths import StreamSource
+from jglm.reporting.tables import shown
 from jglm.solvers import Status
 
 FEW = 1e-3  # the l1_ratio at which the largest strength of a ridge path is taken, as glmnet has it
@@ -47,6 +48,9 @@ class CoefficientPath:
             f"<CoefficientPath of {self.model.family.name} with link {self.model.link.name}: {len(self.strengths)} "
             f"strengths from {self.strengths[0]:.4g} to {self.strengths[-1]:.4g}, {len(self.names)} columns>"
         )
+
+    def _repr_html_(self):
+        return shown(repr(self), self.table())
 
     @property
     def df(self):
@@ -102,7 +106,7 @@ class CoefficientPath:
 
 def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=None, standardize=False, link=None,
          weights=None, weight_kind="prior", offset=None, exposure=None, trials=None, intercept=True, tol=1e-6,
-         names=None, penalty_weights=None, functions=None, progress=None):  # fmt: skip
+         names=None, penalty_weights=None, functions=None, missing="drop", unseen="error", progress=None):  # fmt: skip
     """Fit a generalized linear model at many strengths of a penalty.
 
     Minimizes sum_i w_i (a(eta_i) - T(y_i)·eta_i) + s (l1_ratio |coef|_1 + (1 - l1_ratio) / 2 |coef|_2^2) for every
@@ -120,7 +124,8 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=N
         penalty_weights: (p,) >= 0 per column, multiplying its strength; 0 leaves it unpenalized.
         tol: the distance left to the optimum in standard errors, sqrt(d'H d / phi) for the next step d.
 
-    All else as in `jglm.fit`. Returns a `CoefficientPath`. Raises ValueError for input that cannot be.
+    All else as in `jglm.fit`, of a formula as in `jglm.glm`. Returns a `CoefficientPath`. Raises ValueError for input
+    that cannot be.
 
     Friedman, Hastie and Tibshirani (2010) for the grid; their lambda is s / sum w.
 
@@ -131,7 +136,7 @@ def path(X, y, *, family, strengths=100, l1_ratio=1.0, penalty=None, min_ratio=N
            [-0.01,  0.46,  0.  ]])
     """
     given = dict(weights=weights, weight_kind=weight_kind, offset=offset, exposure=exposure, trials=trials,
-                 intercept=intercept, names=names, functions=functions)  # fmt: skip
+                 intercept=intercept, names=names, functions=functions, missing=missing, unseen=unseen)  # fmt: skip
     if checks.is_stream(y if isinstance(X, str) else X):
         return _streamed(X, y, family, link, penalty_of(penalty, l1_ratio, penalty_weights), standardize, given,
                          strengths, min_ratio, tol, progress)  # fmt: skip

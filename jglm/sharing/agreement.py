@@ -20,7 +20,7 @@ def with_all_levels(frame, formula, second, gather):
         ordered = isinstance(values.dtype, pandas.CategoricalDtype)
         own = list(values.cat.categories) if ordered else sorted(pandas.unique(values).tolist(), key=_key)
         own = [v for v in own if v != MISSING]
-        used = set(pandas.unique(values).tolist()) if ordered else set(own)
+        used = set(pandas.unique(values).tolist())
         told = gather((column, own, [v for v in [*own, MISSING] if v in used], ordered))
         if len({(name, kind) for name, _, _, kind in told}) > 1:
             raise ValueError(f"column {column!r} is categorical in some processes alone; give all of them one type")
