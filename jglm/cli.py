@@ -64,8 +64,9 @@ def command(name):
 
 def main(argv=None):
     """Run the command line; returns the exit code."""
-    arguments = parser().parse_args(argv)
-    arguments.given = argv
+    program = parser()
+    arguments = program.parse_args(argv)
+    arguments.given, arguments.program = argv, program
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)  # they are said, whatever Python was told to do with them

@@ -42,7 +42,7 @@ def run(arguments):
     fit = modelling.fitted(arguments, data)
     found = fit.bootstrap(
         resamples=arguments.resamples, kind=arguments.kind, clusters=clusters, method=arguments.method,
-        seed=arguments.seed, level=arguments.level, progress=False if arguments.quiet else None,
+        seed=arguments.seed, level=arguments.level, progress=modelling.progress(arguments),
     )  # fmt: skip
     table = found.table(method=arguments.interval)
     if arguments.draws is not None:

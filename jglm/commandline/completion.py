@@ -19,9 +19,7 @@ def options(parser):
 def run(arguments):
     import shtab
 
-    from jglm import cli
-
-    print(shtab.complete(prepared(cli.parser()), shell=arguments.shell))
+    print(shtab.complete(prepared(arguments.program), shell=arguments.shell))
     return exitcodes.DONE
 
 

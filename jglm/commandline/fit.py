@@ -11,7 +11,7 @@ EXAMPLES = """examples:
   jglm fit losses.csv "cost ~ C(zone)" --family tweedie --dispersion ml
   jglm fit signs.csv "y ~ x" --a "log(cosh(eta))" --out model.jglm
   jglm fit panel.csv "visits ~ x" --family poisson --covariance cluster --groups person
-  jglm fit wide.csv "y ~ a + b + C(level)" --family gaussian --lasso 2 --bounds a=0: --monotone "C(level)=up"
+  jglm fit wide.csv "y ~ a + b + C(level)" --family gaussian --ridge 2 --bounds a=0: --monotone "C(level)=up"
   jglm fit "claims/*.parquet" "n ~ age" --family poisson --cache /tmp/cache --checkpoint /tmp/keep
 """
 

@@ -1,5 +1,6 @@
 """The options that say what is fitted, shared by the commands that fit, and what they come to for `jglm.glm`."""
 
+import sys
 from typing import Any
 
 from jglm.commandline import chosen, penalizing, tables
@@ -86,7 +87,12 @@ def model(arguments) -> dict[str, Any]:
     """The keywords that `jglm.glm`, `jglm.path` and `jglm.cross_validate` share."""
     given = {name: getattr(arguments, name) for name in COLUMNS}
     return dict(family=chosen.family(arguments), link=arguments.link, weight_kind=arguments.weight_kind,
-                progress=False if arguments.quiet else None, **given)  # fmt: skip
+                progress=progress(arguments), **given)  # fmt: skip
+
+
+def progress(arguments):
+    """Whether there may be a bar: on a terminal, once a fit takes longer than a second (None), else not."""
+    return None if sys.stderr.isatty() and not arguments.quiet else False
 
 
 def named(arguments, data, given):
