@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jglm.reporting.tables import Exported, Sheet
+
 
 @dataclass(frozen=True)
 class Table:
@@ -15,8 +17,9 @@ class Table:
     rows: list
 
 
-class Summary:
-    """What `fit.summary()` returns: prints as text, shows as a table in a notebook."""
+class Summary(Exported):
+    """What `fit.summary()` returns: prints as text, shows as a table in a notebook, and is written by `to_latex`,
+    `to_markdown` and `to_gt`."""
 
     def __init__(self, title, formula, facts, tables, notes):
         self.title, self.formula, self.facts, self.tables, self.notes = title, formula, facts, tables, notes
@@ -33,6 +36,13 @@ class Summary:
         return "\n".join([head, rule, body, rule] + ([notes] if notes else []))
 
     __repr__ = __str__
+
+    def _sheet(self):
+        heads = max((t.heads for t in self.tables), key=len)
+        blocks = [(_block_title(t, heads), t.rows) for t in self.tables]
+        facts = [[k.rstrip(":"), v] for k, v in self.facts]
+        title = f"{self.title}: {self.formula}" if self.formula else self.title
+        return Sheet(title, heads, [*blocks, *([("", facts)] if facts else [])], self.notes)
 
     def _facts_text(self):
         half = (len(self.facts) + 1) // 2
@@ -59,6 +69,12 @@ class Summary:
             parts.append(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
         parts += [f"<p>{e(n)}</p>" for n in self.notes]
         return "<div class='jglm-summary'>" + "".join(parts) + "</div>"
+
+
+def _block_title(table, heads):
+    """The title of a table under the heads of another: where these are others, with its own statistic."""
+    statistic = table.heads[3:4] if table.heads[3:4] not in ([], heads[3:4]) else []
+    return f"{table.title} ({statistic[0]})".strip() if statistic else table.title
 
 
 def _head(text):

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from typing import Any
 
 from jglm.charts import style
@@ -22,7 +23,8 @@ def draw(chart, prefix, size=SIZE):
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # from the font of the layout; the browser has others
         figure = Figure(figsize=size, layout="constrained")
         ax = chart(figure.subplots())
         out = io.StringIO()
