@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from jglm.distributions import expression
 from jglm.distributions.familycheck import check_family
 from jglm.family import Family
 from jglm.lab import curves, reading
@@ -58,10 +59,13 @@ def _read(request):
 
 @functools.lru_cache(maxsize=64)
 def _family(text, low, high):
-    family = Family.parse(text, domain=(low, high))
-    if family.dim is not None:
+    read = expression.parse(text)
+    if read.parameters:
+        raise ValueError(f"{', '.join(read.parameters)} has no value here: write a number in its place; what varies is "
+                         "called eta")  # fmt: skip
+    if read.dim is not None:
         raise ValueError("this a is one of a vector eta; here eta is one number: write eta, not eta[0] or sum")
-    return family
+    return Family.parse(text, domain=(low, high))
 
 
 def _at(text, low, high, eta):

@@ -182,12 +182,15 @@ function go() {
     if (link.hash === `#/${wanted.id}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.body.classList.remove("menu-open");
-  document.querySelector(".menu").setAttribute("aria-expanded", "false");
   document.querySelector(".menu .where").textContent = wanted.querySelector("h2").textContent;
   document.title = `${wanted.querySelector("h2").textContent} \u00b7 jglm lab`;
   window.scrollTo(0, 0);
   open(wanted.id);
+}
+
+function menu(shown) {
+  document.body.classList.toggle("menu-open", shown);
+  document.querySelector(".menu").setAttribute("aria-expanded", String(shown));
 }
 
 function frame() {
@@ -195,7 +198,9 @@ function frame() {
   const list = document.querySelector("nav ol");
   sections.forEach((section, i) => {
     const title = section.querySelector("h2").textContent;
-    list.append(element("li", {}, element("a", { href: `#/${section.id}` }, title)));
+    const link = element("a", { href: `#/${section.id}` }, title);
+    link.addEventListener("click", () => menu(false)); // of the page that is shown too
+    list.append(element("li", {}, link));
     section.querySelector(".count").textContent = `${i + 1} of ${sections.length}`;
     const next = sections[i + 1];
     const before = sections[i - 1];
@@ -204,10 +209,7 @@ function frame() {
     if (next) ends.append(element("a", { href: `#/${next.id}`, class: "next" }, `${next.querySelector("h2").textContent} \u2192`));
     section.append(ends);
   });
-  document.querySelector(".menu").addEventListener("click", (event) => {
-    const shown = document.body.classList.toggle("menu-open");
-    event.currentTarget.setAttribute("aria-expanded", String(shown));
-  });
+  document.querySelector(".menu").addEventListener("click", () => menu(!document.body.classList.contains("menu-open")));
   window.addEventListener("hashchange", go);
   go();
 }
