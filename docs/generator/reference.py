@@ -1,0 +1,42 @@
+"""The API reference: a page for each topic, with every public name of jglm."""
+
+import jglm
+
+TOPICS = {
+    "fitting": ("Fitting", ("fit", "glm", "load", "Updating", "find_separation", "Separation")),
+    "results": ("What a fit answers", ("Fit",)),
+    "families": ("Families and links", ("Family", "families", "check_family", "Link", "links")),
+    "inference": (
+        "Tests, intervals, covariances",
+        ("lr_test", "compare", "Comparison", "HypothesisTest", "HypothesisTests", "adjust_pvalues", "Estimates",
+         "Profile", "HAC"),
+    ),
+    "penalties": (
+        "Penalties and paths", ("penalties", "path", "CoefficientPath", "cross_validate", "CrossValidation"),
+    ),
+    "many": ("Many fits", ("fit_many", "ManyFits", "bootstrap", "Bootstrap", "score_scan", "ScoreScan", "influence")),
+    "estimators": (
+        "scikit-learn's estimators", ("GLMRegressor", "GLMClassifier", "GLMRegressorCV", "GLMClassifierCV"),
+    ),
+    "scale": ("Files and devices", ("open_parquet", "open_csv", "open_arrow", "Stream", "distributed")),
+    "core": ("The pure function", ("solve", "Model", "Data", "Dense", "Unknowns", "Solution", "Status", "solvers")),
+}  # fmt: skip
+OTHER = "other"
+
+
+def topics():
+    """{page: (title, names)}: TOPICS, and a page of the public names that stand in none of them."""
+    placed = {name for _, names in TOPICS.values() for name in names}
+    rest = tuple(name for name in jglm.__all__ if name not in placed)
+    return TOPICS | ({OTHER: ("More", rest)} if rest else {})
+
+
+def pages():
+    """{path: Markdown} of the reference, its first page a table of what there is."""
+    rows = ["# API reference", "", "Every public name of `jglm`, by topic.", "", "| | |", "|---|---|"]
+    made = {}
+    for page, (title, names) in topics().items():
+        links = ", ".join(f"[`{name}`][jglm.{name}]" for name in names)
+        rows.append(f"| [{title}]({page}.md) | {links} |")
+        made[f"reference/{page}.md"] = "\n\n".join([f"# {title}", *(f"::: jglm.{name}" for name in names)]) + "\n"
+    return {"reference/index.md": "\n".join(rows) + "\n", **made}
