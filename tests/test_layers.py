@@ -39,7 +39,7 @@ ORDER = (
     "rating.tables", "rating.balance", "rating.rated", "rating.groups", "rating.merging", "rating.oneway",
     "streams.sources", "streams.threads", "streams.columns", "streams.stream", "streams.store", "streams.states",
     "streams.factors", "streams.tabular", "streams.layout", "streams.scan", "streams.checkpoint", "streams.later",
-    "streams.streamed", "streams.folds", "streams.ending", "streams.minibatches", "streams.fitting", "streams.asked", "streams.predicting", "streams",
+    "streams.streamed", "streams.groups", "streams.ending", "streams.minibatches", "streams.fitting", "streams.asked", "streams.predicting", "streams",
     "inference.testresults", "inference.restrictions", "scans.candidates", "scans.nullmodel",
     "inference.hypotheses", "inference.byterm", "inference.goodness", "inference.tested", "inference.comparison",
     "reporting.overview", "charts.style", "charts.paths", "charts.coefficients", "charts.predictions",

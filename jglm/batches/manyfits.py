@@ -12,8 +12,10 @@ from jglm.inference import tails
 from jglm.inputs import checks
 from jglm.inputs.matrix import design_of
 from jglm.model import Model
+from jglm.reporting.tables import ROWS, shown
 
 KINDS = ("mean", "link")
+COLUMNS = 8  # coefficients of a model that a notebook shows
 
 
 @dataclass(repr=False)
@@ -195,6 +197,16 @@ class ManyFits:
         done = int(self.converged.sum())
         return (f"<{len(self):,} fits of {self.family.name} with link {self.link.name}: {len(self.names)} coefficients "
                 f"each, {done:,} converged>")  # fmt: skip
+
+    def _repr_html_(self):
+        import pandas
+
+        size = min(len(self), ROWS)
+        columns: dict[str, Any] = {"status": [self.message(i) for i in range(size)], "nobs": self.nobs[:size]}
+        if self.params.ndim == 2:
+            columns |= {name: self.params[:size, j] for j, name in enumerate(self.names[:COLUMNS])}
+        table = pandas.DataFrame(columns, index=pandas.Index(list(self.models[:size]), name="model"))
+        return shown(repr(self), table, len(self))
 
     # ------------------------------------------------------------------ keeping
     def detach(self):

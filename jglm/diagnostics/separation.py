@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm.fitting import linalg
+from jglm.reporting.tables import shown
 
 METHODS = ("lp", "rectifier")
 BLOCK = 1 << 21  # numbers in the inequalities that are made at a time
@@ -53,6 +54,9 @@ class Separation:
         return f"{self.kind} separation of {len(self.rows):,} rows along {shown}"
 
     __repr__ = __str__
+
+    def _repr_html_(self):
+        return shown(str(self))
 
 
 def find(prepared, family, link, method="lp"):

@@ -9,6 +9,7 @@ import numpy as np
 from jglm import rows
 from jglm.distributions import invert as _invert
 from jglm.inputs import resolve
+from jglm.reporting.tables import shown
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class FamilyReport:
         return "\n".join([f"family {self.family!r}: {'a log-partition' if self.ok else 'NOT a log-partition'}", *lines])
 
     __repr__ = __str__
+
+    def _repr_html_(self):
+        import pandas
+
+        head, _, _ = str(self).partition("\n")
+        return shown(head, pandas.DataFrame([vars(f) for f in self.findings]))
 
 
 def check_family(family, raises=True):

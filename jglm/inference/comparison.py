@@ -5,27 +5,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jglm.inputs import checks
 from jglm.reporting.summary import number
+from jglm.reporting.tables import Exported, Sheet
 
 STATISTICS = {
     "Observations": "nobs", "Coefficients": "rank", "Dispersion": "scale", "Deviance": "deviance",
     "Log-likelihood": "llf", "AIC": "aic", "BIC": "bic",
 }  # fmt: skip
-LATEX = str.maketrans({c: "\\" + c for c in "&%$#_{}"} | {
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"\textless{}",
-    ">": r"\textgreater{}",
-})  # fmt: skip
+SHOWN = ("std_err", "interval")
+STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001"
 
 
 @dataclass(repr=False)
-class Comparison:
-    """Fits side by side; prints as a table, shows as HTML in a notebook.
+class Comparison(Exported):
+    """Fits side by side; prints as a table, shows as HTML in a notebook, and is written by `to_latex`, `to_markdown`
+    and `to_gt`.
 
     Attributes:
         names: of the fits; rows: of the coefficients, by name, or (class, name) written "name @ class".
-        params, bse, pvalues: (rows, fits), NaN where a fit does not have a coefficient (or no standard errors).
+        params, bse, pvalues, low, high: (rows, fits), NaN where a fit does not have a coefficient (or no standard
+            errors).
         statistics: {name: (fits,)}; about: [(name, [text of each fit])], such as family and link.
-        stars: whether significance is marked.
+        stars: whether significance is marked. show: what stands below a coefficient, "std_err" or "interval".
     """
 
     names: list
@@ -33,9 +35,12 @@ class Comparison:
     params: np.ndarray
     bse: np.ndarray
     pvalues: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     statistics: dict
     about: list
     stars: bool = False
+    show: str = "std_err"
 
     def table(self):
         """A pandas data frame: coefficients and statistics in the rows, a column `(fit, "coef")` and `(fit, "std_err")`
@@ -53,14 +58,21 @@ class Comparison:
         """[(kind, head, cells)]: "coef", "se" or "fact" rows of text."""
         for i, row in enumerate(self.rows):
             yield "coef", row, [self._value(i, j) for j in range(len(self.names))]
-            se = [f"({number(v)})" if np.isfinite(v) else "" for v in self.bse[i]]
-            if any(se):
-                yield "se", "", se
+            below = [self._below(i, j) for j in range(len(self.names))]
+            if any(below):
+                yield "se", "", below
         for head, texts in self.about:
             yield "fact", head, texts
         for head, values in self.statistics.items():
             whole = head in ("Observations", "Coefficients")
             yield "fact", head, [f"{v:,.0f}" if whole and v == round(v) else number(v, 2) for v in values]
+
+    def _below(self, i, j):
+        if not np.isfinite(self.bse[i, j]):
+            return ""
+        if self.show == "interval":
+            return f"[{number(self.low[i, j])}, {number(self.high[i, j])}]"
+        return f"({number(self.bse[i, j])})"
 
     def _value(self, i, j):
         if np.isnan(self.params[i, j]):
@@ -78,7 +90,7 @@ class Comparison:
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         count = sum(kind != "fact" for kind, _, _ in self._cells())
         lines = [line([h, *c]) for h, c in body]
-        notes = ["* p < 0.05, ** p < 0.01, *** p < 0.001"] if self.stars else []
+        notes = [STARS] if self.stars else []
         return "\n".join([line(heads), rule, *lines[:count], rule, *lines[count:], *notes])
 
     __repr__ = __str__
@@ -93,25 +105,22 @@ class Comparison:
         table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
         return f"<div class='jglm-comparison'>{table}</div>"
 
-    def to_latex(self):
-        """The table as LaTeX, with the rules of booktabs."""
-        clean = lambda text: text.translate(LATEX)
-        line = lambda head, cells: " & ".join([clean(head), *map(clean, cells)]) + r" \\"
-        parts = [(kind, line(head, cells)) for kind, head, cells in self._cells()]
-        coefs = [text for kind, text in parts if kind != "fact"]
-        facts = [text for kind, text in parts if kind == "fact"]
-        top = [rf"\begin{{tabular}}{{l{'r' * len(self.names)}}}", r"\toprule", line("", self.names), r"\midrule"]
-        return "\n".join([*top, *coefs, r"\midrule", *facts, r"\bottomrule", r"\end{tabular}"])
+    def _sheet(self):
+        parts = [(kind, [head, *cells]) for kind, head, cells in self._cells()]
+        blocks = [("", [row for kind, row in parts if (kind == "fact") == facts]) for facts in (False, True)]
+        return Sheet("", ["", *self.names], blocks, [STARS] if self.stars else [])
 
 
-def compare(*fits, names=None, stars=False):
+def compare(*fits, names=None, stars=False, show="std_err", level=0.95):
     """Fits side by side, with standard errors in brackets and statistics below.
 
     Args:
         fits: one or more fits. names: of them; None is (1), (2), …
         stars: mark p-values below 0.05, 0.01 and 0.001.
+        show: below a coefficient, its standard error "std_err" or its "interval" at `level`.
 
-    Returns a `Comparison`: prints as text, shows as HTML (names escaped), `to_latex()`, `table()`.
+    Returns a `Comparison`: prints as text, shows as HTML (names escaped); `to_latex()`, `to_markdown()`, `to_gt()`,
+    `table()`.
 
     >>> import jglm
     >>> X, y = [[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [3.0, 1.0], [4.0, 0.0]], [1, 3, 2, 7, 9]
@@ -143,17 +152,19 @@ def compare(*fits, names=None, stars=False):
     names = [f"({i + 1})" for i in range(len(fits))] if names is None else [str(n) for n in names]
     if len(names) != len(fits):
         raise ValueError(f"{len(names)} names for {len(fits)} fits; give one for each")
-    found = [_of(fit) for fit in fits]
+    checks.choice("show", show, SHOWN)
+    checks.level(level)
+    found = [_of(fit, level) for fit in fits]
     rows = list(dict.fromkeys(row for values in found for row in values))
-    cells = np.array([[values.get(row, (np.nan,) * 3) for values in found] for row in rows]).reshape(-1, len(fits), 3)
+    cells = np.array([[values.get(row, (np.nan,) * 5) for values in found] for row in rows]).reshape(-1, len(fits), 5)
     about = [("Family", [f.family.name for f in fits]), ("Link", [f.link.name for f in fits])]
     if any(f.covariance != "model" for f in fits):
         about.append(("Standard errors", [f.covariance or "none" for f in fits]))
     if not all(f.converged for f in fits):
         about.append(("Converged", ["yes" if f.converged else "NO" for f in fits]))
     statistics = {head: np.array([_statistic(f, name) for f in fits]) for head, name in STATISTICS.items()}
-    params, bse, pvalues = np.moveaxis(cells, -1, 0)
-    return Comparison(names, rows, params, bse, pvalues, statistics, about, bool(stars))
+    params, bse, pvalues, low, high = np.moveaxis(cells, -1, 0)
+    return Comparison(names, rows, params, bse, pvalues, low, high, statistics, about, bool(stars), show)
 
 
 def _statistic(fit, name):
@@ -164,16 +175,16 @@ def _statistic(fit, name):
         return float("nan")
 
 
-def _of(fit):
-    """{row: (coef, se, p)} of a fit; no standard errors where it has none."""
+def _of(fit, level):
+    """{row: (coef, se, p, low, high)} of a fit; no standard errors where it has none."""
     try:
-        se, p = fit.bse, fit.pvalues
+        parts = [fit.params, fit.bse, fit.pvalues, *np.moveaxis(fit.conf_int(level), -1, 0)]
     except ValueError:
-        se = p = np.full(fit.params.shape, np.nan)
+        parts = [fit.params, *[np.full(fit.params.shape, np.nan)] * 4]
     if fit.params.ndim == 1:
-        return {n: (b, s, q) for n, b, s, q in zip(fit.names, fit.params, se, p, strict=True)}
+        return dict(zip(fit.names, zip(*parts, strict=True), strict=True))
     return {
-        f"{n} @ {c}": (fit.params[i, j], se[i, j], p[i, j])
+        f"{n} @ {c}": tuple(v[i, j] for v in parts)
         for j, c in enumerate(fit._lin_names())
         for i, n in enumerate(fit.names)
     }

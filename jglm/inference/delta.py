@@ -15,6 +15,8 @@ import numpy as np
 from jglm.fitting.problem import flatten_host
 from jglm.inference import tails
 from jglm.inputs import checks
+from jglm.reporting.summary import number, p_value
+from jglm.reporting.tables import Exported, Sheet, shown
 
 EXTRAS = ("family_params", "X", "y", "weights", "offset")
 BACK = {"exp": jnp.exp, "logistic": jax.nn.sigmoid}
@@ -23,8 +25,9 @@ SHOWN = 40  # rows of a printed table
 
 
 @dataclass(repr=False)
-class Estimates:
-    """Functions of the parameters: values, standard errors, tests and intervals, with their joint covariance.
+class Estimates(Exported):
+    """Functions of the parameters: values, standard errors, tests and intervals, with their joint covariance. Shown as
+    a table, and written by `to_latex`, `to_markdown` and `to_gt`.
 
     Attributes:
         names: of the values in C order, or [names of the rows, names of the columns] of a matrix of them.
@@ -155,7 +158,15 @@ class Estimates:
         return self.table().head(SHOWN).to_string(float_format=lambda v: f"{v:.5g}")
 
     def _repr_html_(self):
-        return self.table().head(SHOWN).to_html(float_format=lambda v: f"{v:.5g}")
+        return shown("", self.table())
+
+    def _sheet(self):
+        table = self.table()
+        kinds = [p_value if name == "p" else number for name in table.columns]
+        names = [", ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in table.index]
+        rows = [[name, *(write(v) for write, v in zip(kinds, row, strict=True))]
+                for name, row in zip(names, table.to_numpy(), strict=True)]  # fmt: skip
+        return Sheet("", ["", *(name.replace("_", " ") for name in table.columns)], [("", rows)])
 
 
 def names_of(names, shape, base):

@@ -18,6 +18,7 @@ from jglm.inference import delta, penalized, profiling, tails
 from jglm.inputs import checks
 from jglm.inputs.data import Prepared
 from jglm.model import Model, Query, Unknowns, evaluate, unflatten
+from jglm.reporting.tables import shown
 
 CHUNK = 1 << 21  # rows of all lanes that are taken at once
 LARGEST = 1 << 29  # numbers of X
@@ -57,7 +58,7 @@ class Profile:
         return self.table().to_string(float_format=lambda v: f"{v:.6g}")
 
     def _repr_html_(self):
-        return self.table().to_html(float_format=lambda v: f"{v:.6g}")
+        return shown("", self.table())
 
 
 # --------------------------------------------------------------------------- what a fit is asked

@@ -9,6 +9,7 @@ import numpy as np
 from jglm.inference import tails
 from jglm.inputs import checks
 from jglm.reporting.summary import Summary, Table, _table_text, number, p_value
+from jglm.reporting.tables import Exported, Sheet
 
 ADJUSTMENTS = ("holm", "hochberg", "hommel", "bonferroni", "BH", "fdr", "BY", "none")
 
@@ -50,8 +51,9 @@ class HypothesisTest:
 
 
 @dataclass(repr=False)
-class HypothesisTests:
-    """Several tests side by side: `columns` {name: (m,)} of the `rows` (names); prints as a table.
+class HypothesisTests(Exported):
+    """Several tests side by side: `columns` {name: (m,)} of the `rows` (names); prints as a table, and is written by
+    `to_latex`, `to_markdown` and `to_gt`.
 
     Attributes: title, rows, columns (as attributes too: `tests["p"]`), notes.
     """
@@ -78,6 +80,10 @@ class HypothesisTests:
         written = {name: [_cell(name, v) for v in values] for name, values in self.columns.items()}
         rows = [[str(r), *(written[c][i] for c in written)] for i, r in enumerate(self.rows)]
         return Table(self.title, ["", *written], rows)
+
+    def _sheet(self):
+        table = self._table()
+        return Sheet(self.title, table.heads, [("", table.rows)], self.notes)
 
     def __repr__(self):
         return "\n".join([_table_text(self._table()), *self.notes])

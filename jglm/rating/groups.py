@@ -1,6 +1,5 @@
 """Levels of a factor in groups: what became of which level, and the same for new data."""
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from jglm.inference import means
 from jglm.inputs import checks, frames
+from jglm.reporting.tables import shown
 
 
 @dataclass(repr=False)
@@ -84,4 +84,4 @@ class LevelGroups:
         return f"{self._head()}\n{self.table().to_string(float_format=lambda v: f'{v:.4g}')}"
 
     def _repr_html_(self):
-        return f"<p>{html.escape(self._head())}</p>{self.table().to_html(float_format=lambda v: f'{v:.4g}')}"
+        return shown(self._head(), self.table())

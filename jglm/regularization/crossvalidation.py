@@ -138,7 +138,7 @@ def cross_validate(X, y, *, family, folds=5, strengths=100, l1_ratio=1.0, penalt
         if checks.is_stream(y if isinstance(X, str) else X):
             refuse_of_stream(folds, groups)
             source, fold = StreamSource(X, y, family, link, first, standardize, given, folds, seed), None
-            count, weight = source.data.folds.count, source.held_weight
+            count, weight = source.data.groups.count, source.held_weight
             one = lambda source, value, bar: _one_ratio_of_stream(
                 source, grid_of_stream(source, strengths, min_ratio), tol, bar
             )

@@ -15,6 +15,7 @@ from jglm.designs import products
 from jglm.fitting.problem import flatten_host
 from jglm.fitting.progress import Counted
 from jglm.inputs import checks
+from jglm.reporting.tables import shown
 from jglm.resampling import jackknife
 from jglm.resampling.draws import draws_of
 from jglm.resampling.reweighted import Reweighted
@@ -136,6 +137,9 @@ class Bootstrap:
             index = pandas.MultiIndex.from_product([self.fit._lin_names(), self.names], names=["class", "name"])
         flat = {k: np.asarray(v).T.ravel() if self.statistic is None else np.ravel(v) for k, v in columns.items()}
         return pandas.DataFrame(flat, index=index)
+
+    def _repr_html_(self):
+        return shown(repr(self), self.table())
 
     def __repr__(self):
         failed = f", {self.n_failed} failed" if self.n_failed else ""

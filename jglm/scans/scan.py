@@ -13,6 +13,7 @@ from jglm.designs import Dense
 from jglm.fitting.progress import Counted
 from jglm.inference import tails
 from jglm.inputs import checks
+from jglm.reporting.tables import shown
 from jglm.results import Fit
 from jglm.scans.candidates import blocks_of
 from jglm.scans.nullmodel import Null
@@ -80,6 +81,9 @@ class ScoreScan:
         """The table of the k candidates with the largest statistic, the largest first."""
         order = np.argsort(-np.where(np.isnan(self.statistic), -np.inf, self.statistic), kind="stable")
         return self.table(order[: min(k, len(order) - self.n_aliased)])
+
+    def _repr_html_(self):
+        return shown(repr(self), self.top(), len(self.statistic))
 
     def __repr__(self):
         refits = f", {self.n_refitted} fitted in full" if self.n_refitted else ""

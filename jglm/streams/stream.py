@@ -5,6 +5,7 @@ import json
 import os
 
 from jglm.inputs import checks
+from jglm.reporting.tables import shown
 from jglm.streams import sources
 
 ROWS = 1 << 16  # of a block, at most
@@ -63,6 +64,12 @@ class Stream:
         files = [(os.path.basename(f), *self.source.stamps[f]) for f in self.files]
         told = json.dumps([self.source.kind, files, self.columns, str(self.schema)])
         return hashlib.sha256(told.encode()).hexdigest()
+
+    def _repr_html_(self):
+        import pandas
+
+        types = {name: str(self.schema.field(name).type) for name in self.columns}
+        return shown(repr(self), pandas.DataFrame({"type": types}))
 
     def __repr__(self):
         rows = "" if self.known_rows is None else f", {self.known_rows:,} rows"
