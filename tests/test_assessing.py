@@ -175,8 +175,9 @@ def test_frequencies_are_rows_that_stand_several_times(frame):
     fit = jglm.glm("cost ~ x", frame.assign(w=times), family="gamma", weights="w", weight_kind="frequency")
     again = jglm.glm("cost ~ x", frame.loc[frame.index.repeat(times)], family="gamma")
     assert fit.lorenz().gini == pytest.approx(again.lorenz().gini, rel=1e-6)
-    assert_allclose(fit.actual_expected("g", frame.assign(w=times)).iloc[:, 1:],
-                    again.actual_expected("g", frame.loc[frame.index.repeat(times)]).iloc[:, 1:], rtol=1e-6)  # fmt: skip
+    columns = ["exposure", "actual", "expected", "ratio", "low", "high"]
+    one = fit.actual_expected("g", frame.assign(w=times))[columns]
+    assert_allclose(one, again.actual_expected("g", frame.loc[frame.index.repeat(times)])[columns], rtol=1e-6)
 
 
 def test_double_lift_follows_the_better_model(fit, frame):
@@ -206,7 +207,7 @@ def test_messages_say_what_to_do(fit, frame, tmp_path):
         fit.actual_expected("g", frame, weights=[1.0, 2, 3])
     with pytest.raises(ValueError, match="groups is 0"):
         fit.lift(groups=0)
-    with pytest.raises(ValueError, match="without missing|same rows"):
+    with pytest.raises(ValueError, match="same rows and response"):
         fit.double_lift(jglm.glm("cost ~ x", frame, family="gamma"))
     with pytest.raises(ValueError, match="negative"):
         jglm.glm("z ~ x", frame, family="gaussian").lorenz()
@@ -222,7 +223,7 @@ def test_a_vector_mean_and_a_stream_are_refused(frame, tmp_path):
         jglm.glm("g ~ x", frame, family="categorical").actual_expected("other", frame)
     frame.to_parquet(tmp_path / "rows.parquet")
     stream = jglm.open_parquet(tmp_path / "rows.parquet")
-    fit = jglm.glm("y ~ x + g", stream, family="poisson", exposure="years")
+    fit = jglm.glm("z ~ x + g", stream, family="gaussian")
     with pytest.raises(ValueError, match="stay on disk"):
         fit.actual_expected("g")
     with pytest.raises(TypeError, match="stream"):

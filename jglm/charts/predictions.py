@@ -116,7 +116,8 @@ def counts(fit, ax=None, most=None, data=None, **new):
     """How many rows have each count up to `most` (else that of 99% of the rows, or 4), actual and as the model expects
     it. Families of counts with a density only."""
     if fit.params.ndim != 1 or fit.family.support.step != 1.0 or not fit.family.has_density:
-        raise ValueError("this chart is for families of counts")
+        raise ValueError("the chart of counts is for families of counts whose density has a closed form; the family is "
+                         f"{fit.family.name!r}")  # fmt: skip
     seen = assess(fit, data, **new).seen
     y, eta = seen.y[seen.weight > 0], seen.rows.eta[seen.weight > 0]
     most = int(max(np.quantile(y, 0.99), min(y.max(), 4))) if most is None else most

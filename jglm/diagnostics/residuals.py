@@ -105,10 +105,14 @@ def of_rows(kind, t, rows, weight):
 
 def method_of(fit, phi, y=None):
     """How the distribution of the rows is computed; raises ValueError where there is none."""
-    family = fit.family
+    refuse_vector(fit.family)
+    return fit.family.tail_method(phi, y)
+
+
+def refuse_vector(family):
+    """ValueError where y is a vector."""
     if family.vector_y:
         raise ValueError(f"family {family.name!r} has a vector y, which has no quantiles")
-    return family.tail_method(phi, y)
 
 
 def quantile_residuals(fit, y, eta, size, weight, seed):
@@ -116,6 +120,7 @@ def quantile_residuals(fit, y, eta, size, weight, seed):
 
     Where y has a positive probability, F is drawn uniformly over its jump, from `seed`. NaN in rows of weight 0.
     """
+    refuse_vector(fit.family)
     on = weight > 0
     phi = np.broadcast_to(fit.scale / np.where(on, size, 1.0), y.shape)
     method = method_of(fit, phi[on], y[on])

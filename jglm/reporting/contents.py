@@ -107,7 +107,7 @@ def terms(of):
     """A test of each term: by fits without it where that is quick, else by Wald's."""
     fit, section = of.fit, Section("terms", "Terms", LEADS["terms"])
     with section.unless_refused():
-        quick = fit._prepared is not None and not hasattr(fit._prepared, "deferred")
+        quick = fit._prepared is not None and not hasattr(fit._prepared, "deferred") and not fit.free
         quick = quick and len(fit._prepared.y) * fit.params.size <= REFITTED
         tests = fit.anova("II", None if quick else "Wald")
         section.lead += f" {tests.title}."

@@ -16,17 +16,26 @@ def of(fit):
     shown += "".join(f", {k} = {v:.4g}" for k, v in fit.family_params.items() if np.ndim(v) == 0)
     count = f"{fit.nobs:,.0f}" if float(fit.nobs).is_integer() else number(fit.nobs)
     null = number(fit.null_deviance, 2) if fit._null is not None or fit._prepared is not None else "NA"
+    llf, aic = _likelihood(fit)
     facts = [
         ("Family:", shown), ("Link:", fit.link.name), ("Observations:", count),
         ("Residual df:", f"{fit.df_resid:,.0f}"), ("Model df:", f"{fit.df_model:,.0f}"),
         ("Fit:", f"{fit.solver}, {fit.n_iter} passes, {'converged' if fit.converged else 'NOT converged'}"),
-        ("Log-likelihood:", number(fit.llf, 2)), ("Deviance:", number(fit.deviance, 2)), ("Null deviance:", null),
+        ("Log-likelihood:", number(llf, 2)), ("Deviance:", number(fit.deviance, 2)), ("Null deviance:", null),
         ("Pearson chi2:", number(fit.pearson_chi2, 2)),
-        ("Dispersion:", number(fit.scale)), ("AIC:", number(fit.aic, 2)),
+        ("Dispersion:", number(fit.scale)), ("AIC:", number(aic, 2)),
     ]  # fmt: skip
     formula = "" if fit.formula is None else fit.formula.text
     formula = formula if fit.precision is None else f"{formula}   precision: {fit.precision.text}"
     return Summary("Generalized linear model", formula, facts, [*_coefficients(fit), *parameters(fit)], _notes(fit))
+
+
+def _likelihood(fit):
+    """(log-likelihood, AIC), NaN of a family whose density is not known: of a vector without a closed form."""
+    try:
+        return fit.llf, fit.aic
+    except ValueError:
+        return np.nan, np.nan
 
 
 def known(fit):

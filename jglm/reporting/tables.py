@@ -111,8 +111,8 @@ def great_table(sheet):
     names = [f"c{j}" for j in range(len(sheet.heads))]
     rows = [[title, *row] for block in sheet.blocks for title in [block[0]] for row in sheet.rows(block)]
     frame = pandas.DataFrame(rows, columns=["block", *names])
-    several = len(sheet.blocks) > 1
-    table = GT(frame if several else frame[names], rowname_col="c0", groupname_col="block" if several else None)
+    titled = any(block[0] for block in sheet.blocks)
+    table = GT(frame if titled else frame[names], rowname_col="c0", groupname_col="block" if titled else None)
     table = table.cols_label(dict(zip(names[1:], sheet.heads[1:], strict=True)))
     table = table.cols_align("right", columns=names[1:]).tab_stubhead(sheet.heads[0])
     table = table.tab_header(sheet.title) if sheet.title else table
