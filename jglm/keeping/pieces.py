@@ -92,10 +92,10 @@ def _atoms(node, names):
 
 
 def breaks_of(exprs, atom, states):
-    """(knots, origin, unit) of factors of an atom: the knots of splines of it; where there are none, about where and
-    how widely it is spread, as far as centring, scaling and poly() have kept that. `states` {text of a call: state}."""
+    """(knots, where) of factors of an atom: the knots of splines of it; and (origin, unit) about which and how widely it
+    is spread, as far as centring, scaling and poly() have kept that, else None. `states` {text of a call: state}."""
     knots: set = set()
-    origin, unit = (1.0, 0.5) if atom.function else (0.0, 1.0)
+    where = None
     calls = {ast.dump(n) for e in exprs for n in ast.walk(tree_of(e)[0]) if isinstance(n, ast.Call)}
     for text, state in states.items():
         node, names = tree_of(text)
@@ -104,49 +104,68 @@ def breaks_of(exprs, atom, states):
         knots |= {float(k) for k in state.get("knots") or ()}
         if state.get("center") is not None:
             origin = float(state["center"])
-            unit = float(state["scale"]) if state.get("scale") else max(abs(origin), 1.0)
+            where = origin, float(state["scale"]) if state.get("scale") else max(abs(origin) / 100, 1e-3)
         elif "alpha" in state:
-            origin, unit = float(state["alpha"][0]), float(np.sqrt(state["norms2"][1] / state["norms2"][0]))
-    return sorted(knots), origin, unit
+            where = float(state["alpha"][0]), float(np.sqrt(state["norms2"][1] / state["norms2"][0]))
+    return sorted(knots), where
 
 
-def pieces_of(evaluate, knots, origin, unit):
+def pieces_of(evaluate, knots, where, positive=False):
     """The `Piece`s of a function `evaluate`: u (n,) -> (n, m), which raises ValueError where it has no value.
 
-    Beyond the outer knots there is none where the function has no value or is no polynomial there. Raises ValueError
-    where it is no polynomial between its knots, or has no value anywhere.
+    Without knots it is one polynomial, taken about `where` (origin, unit), or else about the middle of its roots, where
+    its terms do not cancel; `positive` says that u may be. Beyond the outer knots there is no piece where the function
+    has no value or is no polynomial. Raises ValueError where it is no polynomial between its knots, or has no value.
     """
+    if len(knots) < 2:
+        if where is None:
+            where = _about_roots(_piece(evaluate, -np.inf, np.inf, *((1.0, 0.5) if positive else (0.0, 1.0))))
+        return [_piece(evaluate, -np.inf, np.inf, *where)]
     found = []
-    for low, high, first, last in _segments(knots, origin, unit):
-        middle, half = (first + last) / 2, (last - first) / 2
-        inside = np.isfinite(low) == np.isfinite(high)
+    for low, high, first, last in _segments(knots):
         try:
-            values = evaluate(middle + half * chebyshev.chebpts1(POINTS))
-            if np.all(np.isfinite(values)):
-                found.append(Piece(low, high, middle, half, _polynomials(values)))
+            found.append(_piece(evaluate, low, high, (first + last) / 2, (last - first) / 2))
         except ValueError:
-            if inside:
+            if np.isfinite(low) and np.isfinite(high):
                 raise
             # Beyond its knots a transform may refuse numbers, or go round: whoever scores by the table refuses them.
-    if not found:
-        raise ValueError("it has no value anywhere")
     return found
 
 
-def _segments(knots, origin, unit):
+def _piece(evaluate, low, high, origin, unit):
+    """The `Piece` of a function that is looked at within `unit` of `origin`."""
+    u = origin + unit * chebyshev.chebpts1(POINTS)
+    try:
+        values = evaluate(u)
+    except ValueError:
+        values = np.array([[np.nan]])
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"it has no value between {u[0]:g} and {u[-1]:g}")
+    return Piece(low, high, origin, unit, _polynomials((u - origin) / unit, values))
+
+
+def _about_roots(piece):
+    """(origin, unit): the middle of the roots of polynomials that are multiples of one, and how far they reach."""
+    one = piece.coefficients[:, int(np.argmax(np.abs(piece.coefficients[-1])))]
+    if len(one) == 1:
+        return piece.origin, piece.unit
+    roots = piece.origin + piece.unit * np.roots(one[::-1])
+    origin = float(np.mean(roots).real)
+    return origin, max(float(np.max(np.abs(roots - origin))), abs(origin) / 100) or 1.0
+
+
+def _segments(knots):
     """(low, high, first, last): from low to below high, looked at between first and last. The last knot belongs to what
     is before it."""
-    if len(knots) < 2:
-        return [(-np.inf, np.inf, origin - unit, origin + unit)]
     span, end = knots[-1] - knots[0], float(np.nextafter(knots[-1], np.inf))
     inner = [(a, b, a, b) for a, b in itertools.pairwise(knots[:-1])]
     inner.append((knots[-2], end, knots[-2], knots[-1]))
     return [(-np.inf, knots[0], knots[0] - span, knots[0]), *inner, (end, np.inf, end, end + span)]
 
 
-def _polynomials(values):
-    """(degree + 1, m) coefficients in s from -1 to 1 of the polynomials with these values at Chebyshev's points."""
-    found = chebyshev.chebfit(chebyshev.chebpts1(POINTS), values, POINTS - 1)
+def _polynomials(s, values):
+    """(degree + 1, m) coefficients in s of the polynomials with these values; s are Chebyshev's points, as rounded."""
+    found = chebyshev.chebfit(s, values, POINTS - 1)
     size = np.max(np.abs(values), initial=1e-300)
     degree = int(np.max(np.flatnonzero(np.max(np.abs(found), axis=1) > ROUNDING * size), initial=0))
     if degree > HIGHEST:

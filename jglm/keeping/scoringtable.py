@@ -280,7 +280,7 @@ class _Term:
     def _curves(self, combinations):
         assert self.curve is not None
         atom, exprs = self.curve
-        knots, origin, unit = pieces.breaks_of(exprs, atom, self.formula.spec.transform_state)
+        knots, where = pieces.breaks_of(exprs, atom, self.formula.spec.transform_state)
 
         def values(u):
             rows = [levels for levels in combinations for _ in u]
@@ -288,7 +288,7 @@ class _Term:
             return (self._design(rows, {atom.column: x}) @ self._weights).reshape(len(combinations), len(u)).T
 
         found = []
-        for piece in pieces.pieces_of(values, knots, origin, unit):
+        for piece in pieces.pieces_of(values, knots, where, positive=bool(atom.function)):
             for power, row in enumerate(piece.coefficients):
                 part = _number(atom, piece.origin, piece.unit, power, piece.low, piece.high)
                 found += [_line(self.name, [*self._parts(levels), part], value)
@@ -358,7 +358,9 @@ def _drawn(by_term, rows, rng):
 
 def _near(part, rows, rng):
     """Numbers about where a part has its origin."""
-    s = rng.uniform(-1.2, 1.2, rows) if part["unit"] != 1 or part["origin"] else rng.uniform(0.5, 1.5, rows)
+    plain = part["unit"] == 1 and part["origin"] == 0
+    reach = 1.2 if "low" in part or "high" in part else 5.0
+    s = rng.uniform(0.5, 1.5, rows) if plain else rng.uniform(-reach, reach, rows)
     with np.errstate(all="ignore"):
         return pieces.Atom("", part["function"]).column_values(part["origin"] + part["unit"] * s)
 
