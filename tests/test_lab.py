@@ -48,6 +48,7 @@ def test_what_is_no_log_partition_is_said_so():
     assert "not finite at η = -4" in answer("partition", {"text": "log(eta)"})["trouble"]
     with pytest.raises(ValueError, match="variance cannot"):
         answer("density", {"text": "-eta**2"})
+    assert "an approximation" in answer("density", {"text": "eta**4 + eta**2"})["trouble"]
     verdict = answer("verdict", {"text": "eta**4 + eta**2"})  # convex, but no Laplace transform
     assert not verdict["ok"]
     assert [f["what"] for f in verdict["findings"] if f["level"] == "wrong"] == ["transform"]
@@ -229,6 +230,7 @@ def test_a_step_adds_the_error_times_the_feature(family, mean):
 
 def test_a_step_out_of_the_domain_is_announced():
     found = answer("steps", {"family": "exponential", "log_alpha": 1})
+    assert answer("steps", {"family": "exponential"})["trouble"] is None
     assert "take a smaller α" in found["trouble"]
     with pytest.raises(ValueError, match="leaves the domain"):
         answer("steps", {"family": "exponential", "theta": [1.0, 0.0]})
@@ -525,7 +527,8 @@ def test_page_smoothing_steps_to_the_label(visit):
 def test_page_steps_climb(visit):
     page = visit("steps")
     once, ten = page.locator("#steps .once"), page.locator("#steps .ten")
-    assert changed(page, "steps", "theta", once.click) == pytest.approx(9 * 10**-1.3, abs=1e-3)
+    alpha = 10 ** answer("steps", {})["log_alpha"]
+    assert changed(page, "steps", "theta", once.click) == pytest.approx(9 * alpha, abs=1e-3)
     ten.click()
     page.wait_for_selector('#steps .made:has-text("11")', timeout=60_000)
     assert float(page.locator('#steps [data-value="away"]').text_content()) < 0.1

@@ -35,7 +35,9 @@ def density(request):
     _, mean, variance = _at(text, low, high, eta)
     shown = curves.distribution(family, eta, mean, variance)
     method, support = family.density_method(), family.support
-    return {**shown, "support": support.describe(), "method": method.name, "link": family.natural(mean)}
+    rough = "This density is an approximation (saddlepoint): ask whether a(η) is a log-partition at all."
+    return {**shown, "support": support.describe(), "method": method.name, "link": family.natural(mean),
+            "trouble": rough if method.name == "saddlepoint" else None}  # fmt: skip
 
 
 def verdict(request):

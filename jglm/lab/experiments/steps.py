@@ -10,6 +10,7 @@ from jglm import families
 from jglm.lab import curves, fits, reading
 
 XS = np.array([-1.0, -0.75, -0.5, -0.2, 0.1, 0.35, 0.6, 0.8, 1.0])
+X = np.column_stack([np.ones_like(XS), XS])
 SCORES = np.array([-0.4, 0.9, -1.1, 0.3, 1.2, -0.8, 0.1, -0.5, 0.7])  # how far y is from its mean, in deviations
 GRID = np.linspace(-1.1, 1.1, curves.COUNT)
 NAMES = tuple(
@@ -24,15 +25,14 @@ def compute(request):
     name = reading.choice(request, "family", "poisson", NAMES)
     family = families.catalogue()[name]
     theta = np.array(reading.numbers(request, "theta", _start(family), 2, -1e6, 1e6))
-    alpha = 10 ** reading.number(request, "log_alpha", -1.3, -4, 1)
+    suits = _log_alpha(name)
+    alpha = 10 ** reading.number(request, "log_alpha", suits, -4, 1)
     y, lin = _data(name), theta[0] + theta[1] * XS
     if not _inside(family, lin):
-        raise ValueError(f"θ leaves the domain of η, {_domain(family)}; reset, and take smaller steps")
-    X = np.column_stack([np.ones_like(XS), XS])
+        raise ValueError(f"θ leaves the domain of η, {_domain(family)}; begin again, and take smaller steps")
     loglik, automatic, h = _looked(family, theta, X, y)
     closed = X.T @ (y - np.asarray(h))
     after = theta + alpha * np.asarray(automatic)
-    outside = not np.all(np.isfinite(after)) or not _inside(family, after[0] + after[1] * XS)
     best = _best(name)
     return {
         "names": NAMES, "theta": theta, "start": _start(family), "x": XS, "y": y, "loglik": float(loglik),
@@ -40,7 +40,7 @@ def compute(request):
         "alpha": alpha, "best": best, "most": float(_looked(family, best, X, y)[0]),
         "away": float(np.max(np.abs(theta - best))), "grid": GRID, "curve": _curve(family, theta),
         "target": _curve(family, best),
-        "trouble": f"This step would leave the domain of η, {_domain(family)}: take a smaller α." if outside else None,
+        "log_alpha": suits, "trouble": _trouble(family, after),
         "data": f"import jax.numpy as jnp\nX = jnp.array({X.tolist()})\ny = jnp.array({y.tolist()})\n"
         f"theta, alpha = jnp.array({theta.tolist()}), {alpha!r}",
         "code": CODE.format(name=name),
@@ -60,6 +60,15 @@ def _looked(family, theta, X, y):
     """(log-likelihood up to b, its gradient by autodiff, the means)."""
     loglik = lambda theta: -jnp.sum(family.loss(y, X @ theta))
     return (*jax.value_and_grad(loglik)(theta), family.mean(X @ theta))
+
+
+def _trouble(family, after):
+    """Why the next step cannot be made, or None."""
+    if not np.all(np.isfinite(after)):
+        return "The steps overshot beyond all numbers: begin again with a smaller α."
+    if not _inside(family, after[0] + after[1] * XS):
+        return f"This step would leave the domain of η, {_domain(family)}: take a smaller α."
+    return None
 
 
 def _curve(family, theta):
@@ -95,10 +104,22 @@ def _data(name):
     y = mean + SCORES * np.sqrt(variance)
     if step:
         y = step * np.round(y / step)
-    return np.round(np.clip(y, low if low_in else 0.2 * mean, high), 2)
+    return np.round(np.clip(y, low if low_in else 0.2 * mean, high), 2) + 0.0  # -0 is 0
 
 
 @functools.lru_cache
 def _best(name):
-    X, family = XS[:, None], families.catalogue()[name]
-    return fits.quiet(X, _data(name), family=family, link="canonical")[0].params
+    family = families.catalogue()[name]
+    return fits.quiet(XS[:, None], _data(name), family=family, link="canonical")[0].params
+
+
+@functools.lru_cache
+def _log_alpha(name):
+    """log10 of a step that overshoots neither where the steps begin nor where they end: 1 / (largest eigenvalue of
+    X'VX), to a twentieth."""
+    family = families.catalogue()[name]
+    steepest = 0.0
+    for theta in (_start(family), _best(name)):
+        variance = np.asarray(curves.moments(family, np.resize(X @ theta, curves.COUNT))[2])[: len(XS)]
+        steepest = max(steepest, float(np.linalg.eigvalsh(X.T @ (variance[:, None] * X))[-1]))
+    return round(-20 * np.log10(steepest)) / 20

@@ -15,6 +15,7 @@ export default function setup(page) {
   const unknown = () => slow.forEach((place) => { place.textContent = "…"; });
   const distribution = new Live("density", (answer) => {
     slow.forEach((place) => { place.textContent = format(answer[place.dataset.slow]); });
+    page.say(answer.trouble ?? "");
     const kind = answer.discrete ? { kind: "stems" } : { kind: "area" };
     const layers = [{ ...kind, key: "mass", x: answer.y, y: answer.p, tone: "ink" }];
     if (!answer.discrete) layers.push({ kind: "line", key: "edge", x: answer.y, y: answer.p, tone: "ink" });

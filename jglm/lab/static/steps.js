@@ -11,13 +11,17 @@ export default function setup(page) {
   let way = [];
   let made = 0;
   let left = 0;
-  page.more = () => (theta ? { theta } : {});
+  page.more = () => (theta ? { theta } : { log_alpha: undefined }); // at first what suits the family
 
   page.show = (answer) => {
     const select = page.form.elements.family;
     if (select.options.length === 1) {
       select.replaceChildren(...answer.names.map((name) => element("option", {}, name)));
       select.value = "poisson";
+    }
+    if (!theta) {
+      page.set("log_alpha", answer.log_alpha);
+      page.label();
     }
     theta = answer.theta;
     if (way.length <= made) way.push(answer.loglik);
