@@ -125,16 +125,18 @@ def _fit_stream(X, y, family, link, penalty, covariance, dispersion, given, opti
             raise ValueError(f"{name}= is for data in memory; a stream's factors are based on their first level "
                              "(relativities(base=…) takes another), and what is fixed is a column for "
                              "offset=")  # fmt: skip
+    groups = covariance[1]
     covariance = asked.check(covariance, dispersion, DISPERSIONS, options)
     if options["devices"] is not None and distributed.processes() > 1:
         share = lambda v: v.share(distributed.process(), distributed.processes(), distributed.Together())
         X, y = (X, share(y)) if given["formula"] else (share(X), y)
         options["devices"] = None
-        fit = lambda: _fit_stream(X, y, family, link, penalty, (covariance, None), dispersion, given, options).detach()
+        wanted = covariance, groups
+        fit = lambda: _fit_stream(X, y, family, link, penalty, wanted, dispersion, given, options).detach()
         return distributed.together(fit)  # without its data, of which this process has a share
     cache.enable()
     with jax.enable_x64(True):
-        found, data, family, kept, known = asked.fit(X, y, family, link, penalty, given, options)
+        found, data, family, kept, known = asked.fit(X, y, family, link, penalty, given | {"groups": groups}, options)
         estimate.warn_about(found, data)
         fit = fit_of(found, data, family, covariance=covariance, dispersion=dispersion, **kept)
     fit._unscaled, fit._null = known["unscaled"], known["null"]

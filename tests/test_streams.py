@@ -17,7 +17,7 @@ import jglm
 from jglm.fitting import minibatches
 from jglm.regularization.streampaths import StreamSource
 from jglm.solvers import Minibatch, Status
-from jglm.streams import checkpoint, columns, folds, scan, store, stream, streamed
+from jglm.streams import checkpoint, columns, groups, scan, store, stream, streamed
 
 pq, feather = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.feather")
 QUIET = dict(progress=False)
@@ -391,6 +391,30 @@ def test_a_path_of_a_stream(folder, frame):
         jglm.path(FORMULA, jglm.open_parquet(folder), standardize=True, **options)
 
 
+def test_robust_covariances(folder, frame):
+    stream, whole = jglm.open_parquet(folder), frame.dropna()
+    for formula, options in ((FORMULA, dict(family="poisson", weights="w")), ("kind ~ x", dict(family="categorical"))):
+        for column in ("label", "i"):  # text, numbers
+            here = jglm.glm(formula, whole, covariance="cluster", groups=column, **options)
+            there = jglm.glm(formula, stream, covariance="cluster", groups=column, **options, **QUIET)
+            np.testing.assert_allclose(there.bse, here.bse, rtol=1e-8)
+        for kind in ("HC1", "HC3", "CR0") if formula == FORMULA else ("HC1", "CR0"):
+            groups = {} if kind.startswith("HC") else {"groups": whole["i"]}
+            np.testing.assert_allclose(
+                there.with_covariance(kind).bse, here.with_covariance(kind, **groups).bse, rtol=1e-8
+            )
+    assert "4 groups" in str(there.summary())
+    assert np.allclose(there.detach().bse, here.bse)
+    with pytest.raises(ValueError, match="needs groups="):
+        jglm.glm("y ~ z", stream, family="poisson", covariance="cluster", **QUIET)
+    with pytest.raises(ValueError, match="all rows at once"):
+        there.with_covariance("HAC")
+    with pytest.raises(ValueError, match="named at the fit"):
+        there.with_covariance("CR1", groups=np.arange(3))
+    with pytest.raises(TypeError, match="name of a column"):
+        jglm.glm("y ~ z", stream, family="poisson", covariance="cluster", groups=whole.i, **QUIET)
+
+
 def test_cross_validation_of_a_stream(folder, frame):
     options = dict(family="poisson", strengths=[100.0, 10.0], weights="w", exposure="e", tol=1e-8)
     whole, stream = frame.dropna(), jglm.open_parquet(folder)
@@ -409,13 +433,13 @@ def test_cross_validation_of_a_stream(folder, frame):
 
 
 def test_folds_drawn_by_where_a_row_stands():
-    drawn, block = folds.Drawn(5, 7), lambda rows: columns.Block(rows, {}, {})
+    drawn, block = groups.Drawn(5, 7), lambda rows: columns.Block(rows, {}, {})
     whole = drawn.of(3, 0, block(1000))
     assert np.array_equal(whole, np.concatenate([drawn.of(3, 0, block(300)), drawn.of(3, 300, block(700))]))
     counts = np.bincount(np.concatenate([drawn.of(piece, 0, block(10_000)) for piece in range(10)]))
     assert len(counts) == 5
     assert np.sum((counts - 20_000) ** 2 / 20_000) < 18.5  # chi2 of 4 degrees, one in a thousand
-    assert np.mean(whole == folds.Drawn(5, 8).of(3, 0, block(1000))) < 0.3
+    assert np.mean(whole == groups.Drawn(5, 8).of(3, 0, block(1000))) < 0.3
     assert np.mean(whole == drawn.of(4, 0, block(1000))) < 0.3
 
 

@@ -108,6 +108,9 @@ class Covaried:
         leave out.
         """
         name, hac = named(covariance, self.weight_kind)
+        if hasattr(self._prepared, "deferred"):  # a stream, whose clusters were named at the fit
+            self._prepared.refuse_covariance(name, groups)
+            return replace(self, covariance=name, _robust=None)
         given = dict(groups=labels.groups_of(groups), time=None if hac is None else labels.time_of(hac.time))
         if name in ROBUST or any(v is not None for v in given.values()):
             own = sides(given, self._data("another covariance"), self.weight_kind)
@@ -121,8 +124,13 @@ class Covaried:
         """The robust covariance of coefficients, and of free parameters where they go together."""
         if self._robust is None:
             self._check_covariance()
+            prepared = self._data("a robust covariance")
             with jax.enable_x64(True):
-                self._robust = sandwich.covariance(_pieces(self), self.covariance, _sides_of(self))
+                if hasattr(prepared, "deferred"):  # a stream
+                    self._robust, clusters = prepared.deferred("robust_covariance", self)
+                    self.sides = self.sides | ({} if clusters is None else {"clusters": [clusters]})
+                else:
+                    self._robust = sandwich.covariance(_pieces(self), self.covariance, _sides_of(self))
         return self._robust
 
     def cov_params(self: Any):

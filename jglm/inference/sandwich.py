@@ -83,12 +83,9 @@ def covariance(pieces, kind, sides):
     if kind == "survey" and sides.groups is None:
         units = np.sum(sides.copies)
         return units / (units - 1) * _between(pieces, _of_rows(pieces, sides.copies))
+    if kind in ROWS_ALONE and (pieces.width == 1 or kind not in BY_LEVERAGE):
+        return factor(kind, 0, sides.nobs, P) * _between(pieces, of_rows(pieces, kind, sides.copies))
     if kind in ROWS_ALONE:
-        factor = sides.nobs / _positive(sides.nobs - P, "observations", P) if kind == "HC1" else 1.0
-        if kind not in BY_LEVERAGE:
-            return factor * _between(pieces, _of_rows(pieces, sides.copies))
-        if pieces.width == 1:
-            return _between(pieces, _of_rows(pieces, sides.copies, _by_leverage(pieces, kind, sides.copies)))
         return _adjusted(pieces, np.where(sides.on, np.arange(len(sides.on)), -1), BY_LEVERAGE[kind], sides.copies)
     if kind == "HAC":
         return _between(pieces, _over_time(pieces, sides, P))
@@ -97,8 +94,7 @@ def covariance(pieces, kind, sides):
         if kind in BY_LEVERAGE:
             whole += sign * _adjusted(pieces, codes, BY_LEVERAGE[kind])
         else:
-            factor = _group_factor(kind, counted(codes), sides.nobs, P)
-            whole += sign * factor * _between(pieces, _of_groups(pieces, codes))
+            whole += sign * factor(kind, counted(codes), sides.nobs, P) * _between(pieces, _of_groups(pieces, codes))
     return whole
 
 
@@ -113,7 +109,23 @@ def _between(pieces, middle):
     return half @ pieces.inverse @ pieces.inverse.T
 
 
+def factor(kind, G, n, P):
+    """What the products of scores are multiplied by, with n observations, G groups and P coefficients."""
+    if kind == "HC1":
+        return n / _positive(n - P, "observations", P)
+    if kind in ("cluster", "CR1"):
+        return G / (G - 1) * (n - 1) / _positive(n - P, "observations", P)
+    if kind == "CR1p":
+        return G / _positive(G - P, "groups", P)
+    return G / (G - 1) if kind == "survey" else 1.0
+
+
 # --------------------------------------------------------------------------- rows alone
+def of_rows(pieces, kind, copies):
+    """The sum over rows (P, P) in the middle of HC0 and HC1, and of HC2 and HC3 where there is one linear predictor."""
+    return _of_rows(pieces, copies, _by_leverage(pieces, kind, copies) if kind in BY_LEVERAGE else None)
+
+
 def _of_rows(pieces, copies, shrink=None):
     """sum u_i u_i' over rows; `shrink` (n,) multiplies their scores. A row that stands for several counts so often."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -154,23 +166,15 @@ def counted(codes):
     return len(np.unique(codes[codes >= 0]))
 
 
-def _group_factor(kind, G, n, P):
-    if kind in ("cluster", "CR1"):
-        return G / (G - 1) * (n - 1) / _positive(n - P, "observations", P)
-    if kind == "CR1p":
-        return G / _positive(G - P, "groups", P)
-    return G / (G - 1) if kind == "survey" else 1.0
-
-
 def _of_groups(pieces, codes):
     """sum over groups of the products of their summed scores."""
     total = np.zeros((len(pieces.inverse),) * 2)
-    for sums, _ in _sums(pieces, codes):
+    for sums, _ in group_sums(pieces, codes):
         total += sums.T @ sums
     return total
 
 
-def _sums(pieces, codes):
+def group_sums(pieces, codes):
     """(sums of scores (g, P) of some groups, their codes) in the order of the codes, a block of rows at a time."""
     order = np.argsort(codes, kind="stable")
     order = order[np.searchsorted(codes[order], 0) :]
@@ -266,7 +270,7 @@ def _over_time(pieces, sides, P):
     lags = int(4 * (T / 100) ** (2 / 9)) if hac.lags is None else int(hac.lags)
     weights = KERNELS[hac.kernel](np.arange(lags + 1) / (lags + 1.0))
     total, tail, of_tail = np.zeros((P, P)), np.zeros((0, P)), np.zeros(0, int)
-    for sums, known in _sums(pieces, codes):
+    for sums, known in group_sums(pieces, codes):
         S, group = np.vstack([tail, sums]), np.concatenate([of_tail, np.asarray(known) // (np.max(time) + 1)])
         new, before = len(tail), np.zeros_like(sums)
         for j in range(1, min(lags, len(S) - 1) + 1):

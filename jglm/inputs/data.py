@@ -35,7 +35,7 @@ class Prepared:
     has_offset: bool
     designs: dict = field(default_factory=dict)  # of the family's regressed parameter, by its name
     exposure: np.ndarray | None = None  # where one was given; its logarithm is in the offset
-    fold: np.ndarray | None = None  # (n,) numbers of folds, of rows of a stream that are held out in turn
+    group: np.ndarray | None = None  # (n,) numbers of the folds or clusters of rows of a stream
 
     @cached_property
     def X(self):

@@ -18,7 +18,7 @@ from jglm.model import Model
 from jglm.regularization import pathwise
 from jglm.solvers import Newton, ProximalNewton
 from jglm.streams import asked, ending, fitting
-from jglm.streams.folds import folds_of
+from jglm.streams.groups import folds_of
 
 HESSIANS = 1 << 26  # numbers of those that fits without folds begin with
 ROWS = 40_000  # of the sample, of which paths and Hessians are made where there are not many columns
@@ -38,7 +38,7 @@ class StreamLooks:
 
     def of(self, block):
         """The `Looks` of a block."""
-        return Looks(Problem(self.model, block, self.kept), block.fold)
+        return Looks(Problem(self.model, block, self.kept), block.group)
 
 
 class StreamSource:
@@ -60,7 +60,7 @@ class StreamSource:
         stream = y if formula else X
         self.data = fitting.first_pass(stream, layout)
         data = self.data
-        data.folds = None if folds is None else folds_of(folds, seed, data, stream)
+        data.groups = None if folds is None else folds_of(folds, seed, data, stream)
         self.intercept = int(data.intercept or data.names[:1] == ["Intercept"])
         self.plain, self.kept = Model(layout.family, layout.link, None), np.ones(len(data.names), bool)
         self.sums = ending.total_sums(data, self.plain)
@@ -69,8 +69,7 @@ class StreamSource:
         self.null, self.first = self._null()
         self.kept_facts = dict(weight_kind=layout.weight_kind)
         if layout.formula is not None:
-            columns = {k: v for k, v in layout.given.items() if k != "folds"}
-            self.kept_facts |= dict(formula=layout.formula, columns=columns, n_dropped=data.dropped)
+            self.kept_facts |= dict(formula=layout.formula, columns=layout.columns, n_dropped=data.dropped)
 
     def _bind(self, penalty):
         data, p = self.data, len(self.data.names)
@@ -158,8 +157,8 @@ class StreamSource:
     @cached_property
     def held_weight(self):
         """(F,): the weights of the rows of each fold."""
-        count = self.data.folds.count
-        return self.data.total(lambda b: np.bincount(b.fold + 1, b.weight, count + 1)[1:])
+        count = self.data.groups.count
+        return self.data.total(lambda b: np.bincount(b.group + 1, b.weight, count + 1)[1:])
 
     def held_out(self, flat):
         """(F, S): deviances of the rows of each fold at flat coefficients (F, S, P), per unit of weight."""
@@ -170,7 +169,7 @@ class StreamSource:
         def look(block):
             part = Problem(self.plain, block, self.kept)
             unit = np.asarray(part.at(part.lin(self.null))[0].deviance)
-            first = np.bincount(block.fold + 1, np.where(block.weight > 0, block.weight * unit, 0.0), count + 1)[1:]
+            first = np.bincount(block.group + 1, np.where(block.weight > 0, block.weight * unit, 0.0), count + 1)[1:]
             return [first, self.look.of(block).losses(every, held)]
 
         first, losses = self.data.total(look)

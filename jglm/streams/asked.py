@@ -4,22 +4,23 @@ from jglm.fitting.progress import Passes
 from jglm.inputs import checks, resolve
 from jglm.inputs.formula import Formula
 from jglm.inputs.policies import Policy
-from jglm.streams import fitting
+from jglm.streams import fitting, robust
 from jglm.streams.checkpoint import Checkpoint, told_of
-from jglm.streams.layout import NAMED, Layout
+from jglm.streams.groups import CLUSTERS, told_by
+from jglm.streams.layout import GROUPS, NAMED, Layout
+from jglm.streams.robust import BY_CLUSTERS, BY_ROWS
 
-COVARIANCES = (None, "model", "joint")
+COVARIANCES = (None, "model", "joint", *BY_ROWS, *BY_CLUSTERS)
 
 
 def check(covariance, dispersion, dispersions, options):
     """The covariance, after a look at options that a stream has none of."""
     kind, groups = covariance
+    robust.check(kind, groups)
     checks.choice("covariance", kind, COVARIANCES)
     checks.choice("dispersion", dispersion, (None, *dispersions))
     checks.choice("dtype", options["dtype"], ("float64", "float32"))
     options |= dict(tol=checks.positive("tol", options["tol"]), max_iter=checks.whole("max_iter", options["max_iter"]))
-    if groups is not None:
-        raise ValueError("groups= is for data in memory; a stream's standard errors are those of the model")
     if options["devices"] not in (None, "all"):
         raise ValueError("a stream takes devices='all', for the processes that share its rows, and no list of devices")
     return kind
@@ -31,7 +32,7 @@ def layout_of(X, y, family, link, penalty, *, weight_kind="prior", intercept=Tru
     checks.choice("weight_kind", weight_kind, ("prior", "frequency"))
     family = resolve.family(family)
     link = resolve.link(family, link, penalty)
-    named = {k: given.get(k) for k in NAMED}
+    named = {k: given.get(k) for k in (*NAMED, *GROUPS)}
     if not formula:
         if precision is not None:
             raise ValueError("precision= with a stream is a formula; use jglm.glm")
@@ -70,12 +71,14 @@ def fit(X, y, family, link, penalty, given, options):
     bar = None if progress is False else Passes(rows, options["tol"], 0.0 if progress else 1.0)
     try:
         data = fitting.first_pass(stream, layout, checkpoint, bar)
+        if "groups" in layout.given:
+            data.groups = told_by(layout.given["groups"], data, stream, CLUSTERS)
         found, known = fitting.fit(data, penalty, options)
     finally:
         if bar is not None:
             bar.close()
     kept = dict(weight_kind=layout.weight_kind)
     if layout.formula is not None:
-        kept |= dict(formula=layout.formula, columns=layout.given, n_dropped=data.dropped, precision=layout.precision)
+        kept |= dict(formula=layout.formula, columns=layout.columns, n_dropped=data.dropped, precision=layout.precision)
         kept |= {} if layout.precision is None else {"precision_names": layout.precision.names}
     return found, data, layout.family, kept, known

@@ -7,13 +7,18 @@ from jglm.drivers import evaluate_compiled
 from jglm.fitting import deferred, joint, linalg
 from jglm.fitting.problem import Problem, flatten_host
 from jglm.model import HESSIAN, Model, Query, Unknowns
+from jglm.streams import robust
 
 
 def of(data, name, *args):
     """One of the functions below, by its name."""
-    return {f.__name__: f for f in (log_likelihood, null_deviance, unscaled_covariance, joint_covariance)}[name](
-        data, *args
-    )
+    known = log_likelihood, null_deviance, unscaled_covariance, joint_covariance, robust_covariance
+    return {f.__name__: f for f in known}[name](data, *args)
+
+
+def robust_covariance(data, fit):
+    """See `streams.robust`."""
+    return robust.covariance(fit, data)
 
 
 def log_likelihood(data, model, kept, coef, phi, plugged):

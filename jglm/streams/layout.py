@@ -19,7 +19,8 @@ from jglm.streams.factors import Groups
 from jglm.streams.sources import family_of
 from jglm.streams.tabular import Tabular
 
-NAMED = ("weights", "offset", "exposure", "trials", "folds")
+NAMED = ("weights", "offset", "exposure", "trials")
+GROUPS = ("folds", "groups")
 
 
 class Layout:
@@ -27,7 +28,7 @@ class Layout:
 
     Args:
         stream: the `Stream`. formula: a `Formula`, or None for all other columns as numbers; y: then its column.
-        given: {"weights" | "offset" | "exposure" | "trials" | "folds": the name of a column, or None}.
+        given: {one of NAMED and GROUPS: the name of a column, or None}.
         precision: a `Formula` of the family's regressed parameter, or None.
 
     Attributes: numbers and factors, the names of columns that are read as such; `names` of the design's columns, known
@@ -77,7 +78,7 @@ class Layout:
         self.positions = np.arange(len(self.names), dtype=np.int32)
         if not self.names:
             raise ValueError("X has no columns and intercept=False; there is nothing to estimate")
-        self.factors = [n for n in (self.y, self.given.get("folds")) if n is not None and self._kind(n) == "label"]
+        self.factors = [n for n in (self.y, *self._grouping) if self._kind(n) == "label"]
         self.numbers = [n for n in dict.fromkeys([*taken, self.y, *self.given.values()]) if n not in self.factors]
 
     def _take_named(self, stream):
@@ -95,13 +96,21 @@ class Layout:
             if self._kind(name) == "other":
                 raise TypeError(f"column {name!r} is {self.schema.field(name).type}, which a stream cannot read as a "
                                 "number or a factor; write it as one of them")  # fmt: skip
-        told = [self.given["folds"]] if "folds" in self.given else []
-        self.factors = [n for n in dict.fromkeys([*used, *told]) if self._kind(n) == "label" or n in marked]
+        self.factors = [n for n in dict.fromkeys([*used, *self._grouping]) if self._kind(n) == "label" or n in marked]
         self.numbers = [n for n in dict.fromkeys([*used, *self.given.values()]) if n not in self.factors]
         if formula.policy.missing == "as_missing":
             alone = policies.never_numbers([formula, self.precision])
             self.filled = [n for n in self.factors if n in alone and n != self.y]
         self.names = []
+
+    @property
+    def columns(self):
+        """{"weights" | …: the name of a column} of what a row of the model brings besides the formula."""
+        return {k: v for k, v in self.given.items() if k in NAMED}
+
+    @property
+    def _grouping(self):
+        return [self.given[k] for k in GROUPS if k in self.given]
 
     def _kind(self, name):
         return family_of(self.schema.field(name).type)

@@ -15,7 +15,7 @@ import numpy as np
 from jglm.fitting.padding import bind
 from jglm.fitting.problem import Problem
 from jglm.model import GRADIENT, HESSIAN, PRODUCT, VALUE, Data, evaluate
-from jglm.streams import later
+from jglm.streams import later, robust
 from jglm.streams.checkpoint import Nothing
 from jglm.streams.layout import Room
 from jglm.streams.sources import told
@@ -48,7 +48,7 @@ class Streamed:
         self.bar: Any = None  # a `Passes` that tells how far a pass is
         self.checkpoint: Any = Nothing()
         self.label = ""  # of the pass, for its checkpoint
-        self.folds: Any = None  # one of `streams.folds`, where rows are held out in turn
+        self.groups: Any = None  # one of `streams.groups`: folds, or clusters
         self.left_out: int | None = None  # the fold whose rows have weight 0
 
     def without(self, fold):
@@ -73,6 +73,12 @@ class Streamed:
         with jax.enable_x64(True):
             return later.of(self, name, *args)
 
+    def refuse_covariance(self, kind, groups):
+        """ValueError for a covariance that this fit of a stream cannot have."""
+        if groups is not None:
+            raise ValueError("the clusters of a stream are a column that is named at the fit: jglm.glm(…, groups=…)")
+        robust.check(kind, None if self.groups is None else self.groups.column)
+
     # ------------------------------------------------------------------ passes
     def blocks(self, index, going=lambda: None, check=False):
         """The blocks of a piece as `Prepared` (with whether all y are on the lattice of the family, where checked)."""
@@ -83,16 +89,16 @@ class Streamed:
             except (ValueError, LookupError) as error:
                 where = told(self.stream.source.pieces[index])
                 raise ValueError(f"{where}, of the rows after the first {before:,}: {error}") from None
-            yield made if self.folds is None else self._folded(made, self.folds.of(index, before, block), check)
+            yield made if self.groups is None else self._grouped(made, self.groups.of(index, before, block), check)
             before += block.rows
 
-    def _folded(self, made, own, check):
-        """What `prepared` made of a block, with the folds of its rows, -1 behind them."""
+    def _grouped(self, made, own, check):
+        """What `prepared` made of a block, with the groups of its rows, -1 behind them."""
         prepared, whole = made if check else (made, True)
-        fold = np.full(len(prepared.weight), -1)
-        fold[: len(own)] = own
-        weight = prepared.weight if self.left_out is None else np.where(fold == self.left_out, 0.0, prepared.weight)
-        prepared = dataclasses.replace(prepared, fold=fold, weight=weight)
+        group = np.full(len(prepared.weight), -1)
+        group[: len(own)] = own
+        weight = prepared.weight if self.left_out is None else np.where(group == self.left_out, 0.0, prepared.weight)
+        prepared = dataclasses.replace(prepared, group=group, weight=weight)
         return (prepared, whole) if check else prepared
 
     def fold(self, function, combine, check=False):

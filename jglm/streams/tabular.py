@@ -116,6 +116,11 @@ class Tabular:
     def crossprod(self, w):
         return products.compiled("gram", self, w)
 
+    def take(self, rows):
+        """Those rows."""
+        X, codes = np.ascontiguousarray(np.asarray(self.X)[:, rows]), np.asarray(self.codes)[:, rows]
+        return Tabular(X, self.positions, codes, self.members, self.width, self.folded)
+
     def columns(self, kept):
         """The columns where `kept`; a level whose column goes counts as the base level."""
         kept, positions = np.asarray(kept), np.asarray(self.positions)
