@@ -1,6 +1,9 @@
 """What actuaries ask: reference levels, fixed relativities, one-way and rating tables, balance, levels in groups."""
 
 import itertools
+import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -370,3 +373,50 @@ def test_groups_show_themselves_with_names_escaped():
     assert "<script>" not in found._repr_html_()
     assert "&lt;script&gt;" in found._repr_html_()
     assert repr(found).startswith("car: 2 levels in 2 groups")
+
+
+# --------------------------------------------------------------------------- the page
+PAGE = Path(__file__).parents[1] / "docs" / "actuaries.md"
+
+
+def like_fremtpl2(folder, n=5000):
+    """Files of the columns of freMTPL2 with policies that were drawn."""
+    rng = np.random.default_rng(3)
+    regions = dict.fromkeys(("R11", "R24", "R53", "R82"), 0.0) | dict.fromkeys(("R31", "R52", "R93"), 0.6)
+    frame = pandas.DataFrame({
+        "IDpol": np.arange(n), "Exposure": rng.uniform(0.2, 1.1, n), "VehPower": rng.integers(4, 12, n),
+        "VehAge": rng.integers(0, 20, n), "DrivAge": rng.integers(18, 90, n), "BonusMalus": rng.integers(50, 151, n),
+        "VehGas": rng.choice(["Diesel", "Regular"], n), "Region": rng.choice(list(regions), n),
+    })  # fmt: skip
+    frame["ClaimNb"] = rng.poisson(frame.Exposure * 0.3 * frame.BonusMalus / 100 * np.exp(frame.Region.map(regions)))
+    who = frame.IDpol.repeat(frame.ClaimNb)
+    claims = pandas.DataFrame({"IDpol": who, "ClaimAmount": rng.gamma(1.0, 2000.0, len(who))})
+    frame.to_parquet(folder / "freMTPL2freq.parquet")
+    claims.to_parquet(folder / "freMTPL2sev.parquet")
+
+
+def test_the_page_for_actuaries_runs(tmp_path, monkeypatch, capsys):
+    made = "FREMTPL2" not in os.environ
+    if made:
+        like_fremtpl2(tmp_path)
+        monkeypatch.setenv("FREMTPL2", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    said, page = {}, {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S):
+        exec(compile(block, str(PAGE), "exec"), page)
+        said[len(said)] = capsys.readouterr().out
+    train, frequency, balanced = page["train"], page["frequency"], page["balanced"]
+    np.testing.assert_allclose(frequency.predict(train).sum(), train.claims.sum(), rtol=1e-6)
+    hurt = page["hurt"]
+    np.testing.assert_allclose(np.sum(balanced.predict(hurt) * hurt.claims), hurt.paid.sum(), rtol=1e-9)
+    assert 0.7 < page["test"].paid.sum() / page["premium"].sum() < 1.4
+    assert "True" in said[len(said) - 1]
+    assert len(pandas.read_csv("tariff.csv")) == len(page["tariff"])
+    assert r"\label{tab:frequency}" in Path("tariff.tex").read_text()
+    groups = page["region"].groups
+    if made:
+        assert sorted(map(sorted, groups.values())) == [["R11", "R24", "R53", "R82"], ["R31", "R52", "R93"]]
+    else:  # what the page shows is what it prints
+        for text in said.values():
+            for line in filter(None, map(str.strip, text.splitlines())):
+                assert line in PAGE.read_text()
