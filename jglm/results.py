@@ -1,5 +1,6 @@
 """Fit: what a fitted model knows and can be asked."""
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -313,7 +314,7 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Rated, Tested, E
 
         Args:
             path: the file to write; it appears when it is whole.
-            data: new rows for all that is about predictions, as `actual_expected` takes them (y=, weights=, … too); None:
+            data: new rows for all that is about predictions, with y=, weights=, … as in `actual_expected`; None:
                 the rows of the fit.
             compare: a second fit of the same response, for a double lift.
             title: of the page; None: the response and the family.
@@ -337,7 +338,8 @@ class Fit(Covaried, Intervals, Resampled, Diagnosed, Assessing, Rated, Tested, E
                     self._unscaled_covariance()  # for with_covariance("model")
             if self.free:
                 self._joint_covariance()
-            self._likelihood()
+            with contextlib.suppress(ValueError):  # a density that has no closed form, of a vector
+                self._likelihood()
             sides = {k: v for k, v in self.sides.items() if k == "clusters"}
             typical = scenarios.typical(self)
             return replace(self, _prepared=None, _frame=None, covariance=kept, sides=sides, typical=typical)

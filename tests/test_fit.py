@@ -346,6 +346,14 @@ def test_a_users_family_is_given_again_at_load(tmp_path):
     np.testing.assert_array_equal(jglm.load(path, family=own).predict(X), fit.predict(X))
 
 
+def test_a_family_whose_density_is_not_known_has_a_summary_and_a_model_file(tmp_path):
+    own = jglm.Family("own", a=lambda eta: jnp.logaddexp(0.0, jnp.logaddexp(*eta)), dim=2, support="simplex")
+    fit = jglm.fit(X[:, :1], np.eye(3)[RNG.integers(0, 3, N)][:, :2], family=own)
+    assert "Log-likelihood:      NA" in str(fit.summary())
+    fit.save(tmp_path / "model.jglm")
+    assert str(jglm.load(tmp_path / "model.jglm", family=own).summary()) == str(fit.summary())
+
+
 def test_pickle_drops_the_data(poisson):
     blob = pickle.dumps(poisson)
     assert len(blob) < 0.5 * X.nbytes + 8000
