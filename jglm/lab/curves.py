@@ -14,7 +14,7 @@ def etas(low=-np.inf, high=np.inf, count=COUNT):
     start = low if np.isfinite(low) else min(-REACH, high - 2 * REACH)
     stop = high if np.isfinite(high) else max(REACH, low + 2 * REACH)
     start, stop = max(start, min(-REACH, stop - REACH)), min(stop, max(REACH, start + REACH))
-    gap = 0.01 * (stop - start)
+    gap = 0.05 * (stop - start)
     return np.linspace(start + gap * (start <= low), stop - gap * (stop >= high), count)
 
 

@@ -98,18 +98,18 @@ def _serve(connection):
     import jax
 
     from jglm import cache
-    from jglm.lab.experiments import PAGES
+    from jglm.lab.experiments import OPENINGS
 
     jax.config.update("jax_platforms", "cpu")  # small arrays; an accelerator is left to others
     jax.config.update("jax_enable_x64", True)
     cache.enable()
     connection.send("ready")
     programs = _Programs()
-    waiting = list(PAGES)
+    waiting = list(OPENINGS)
     try:
         while True:
             while waiting and not connection.poll():
-                respond(waiting.pop(0), {})
+                respond(*waiting.pop(0))
             question, request = connection.recv()
             connection.send(respond(question, request))
             programs.bound()

@@ -17,6 +17,8 @@ PAGES = (
 QUESTIONS = {name: (name, "compute") for name in PAGES} | {
     "density": ("partition", "density"), "verdict": ("partition", "verdict"),
 }  # fmt: skip
+# What is asked first where a page, or another choice on it, is opened.
+OPENINGS = (("partition", {}), ("density", {}), *((name, {}) for name in PAGES[1:]), ("boundary", {"model": "softmax"}))
 
 
 def answer(question, request):

@@ -55,8 +55,9 @@ def _read(request):
     if not low < high:
         raise ValueError(f"η runs from {low:g} to {high:g}; the first end must be the smaller one")
     grid = curves.etas(low, high)
-    eta = reading.number(request, "eta", float(grid[len(grid) // 2]), -1e6, 1e6)
-    return text, low, high, float(np.clip(eta, grid[0], grid[-1]))
+    middle = float(grid[len(grid) // 2])
+    eta = reading.number(request, "eta", middle, -1e6, 1e6)
+    return text, low, high, eta if grid[0] <= eta <= grid[-1] else middle
 
 
 @functools.lru_cache(maxsize=64)

@@ -60,7 +60,7 @@ export class Live {
       const now = this.next;
       this.next = null;
       try {
-        this.show(await ask(this.question, now));
+        this.show(await ask(this.question, now), now);
       } catch (error) {
         this.fail(error);
       }

@@ -12,8 +12,13 @@ export default function setup(page) {
   const slow = page.section.querySelectorAll("[data-slow]");
   const findings = page.one(".findings");
 
-  const unknown = () => slow.forEach((place) => { place.textContent = "…"; });
-  const distribution = new Live("density", (answer) => {
+  // Until the distribution of what is written is known, the one before stands pale.
+  const unknown = (sign) => {
+    slow.forEach((place) => { place.textContent = sign; });
+    page.chart("density").classList.add("stale");
+  };
+  const distribution = new Live("density", (answer, { text }) => {
+    if (text !== page.fields().text) return; // of what stood there before
     slow.forEach((place) => { place.textContent = format(answer[place.dataset.slow]); });
     page.say(answer.trouble ?? "");
     const kind = answer.discrete ? { kind: "stems" } : { kind: "area" };
@@ -22,9 +27,10 @@ export default function setup(page) {
     layers.push({ kind: "rule", key: "mean", x: page.answer.mean, tone: "warm", dash: true });
     const room = answer.discrete ? 0.8 * ((answer.y[1] ?? answer.y[0] + 1) - answer.y[0]) : 0;
     density({ x: [answer.y[0] - room, answer.y.at(-1) + room], y: range([answer.p], { zero: true }), ticks: few(answer), layers });
+    page.chart("density").classList.remove("stale");
     page.section.dataset.densities = Number(page.section.dataset.densities ?? 0) + 1;
   }, (error) => {
-    slow.forEach((place) => { place.textContent = "–"; });
+    unknown("–");
     page.say(error.message);
   }, (waiting) => page.section.classList.toggle("waiting", waiting));
 
@@ -49,18 +55,18 @@ export default function setup(page) {
       if (at[name] !== null) layers.push({ kind: "dots", key: "at", points: [{ x: answer.eta, y: at[name] }], tone });
       draw({ x: [x[0], x.at(-1)], y, layers });
     }
-    if (answer.trouble) slow.forEach((place) => { place.textContent = "–"; });
+    if (answer.trouble) unknown("–");
     else distribution.ask({ text: page.fields().text, low: page.fields().low, high: page.fields().high, eta: answer.eta });
   };
 
   page.form.addEventListener("input", (event) => {
-    if (event.target.name !== "eta") { unknown(); findings.replaceChildren(); }
+    if (event.target.name !== "eta") { unknown("…"); findings.replaceChildren(); }
   });
   page.one(".preset").addEventListener("input", (event) => {
     event.stopPropagation();
     const [text, low, high] = event.target.value.split("|");
     for (const [name, value] of Object.entries({ text, low, high })) page.set(name, value);
-    unknown();
+    unknown("…");
     findings.replaceChildren();
     page.update();
   });

@@ -35,7 +35,7 @@ export function plot(figure, { x, y, height = 230, square = false }) {
     titles[1].attr("transform", "rotate(-90)").attr("x", 0).attr("y", -42).attr("text-anchor", "end");
     for (const [group, isFront] of [[back, false], [front, true]]) {
       const layers = wanted.layers.filter((layer) => (layer.kind === "dots" || layer.kind === "text") === isFront);
-      group.selectAll(":scope > g").data(layers, (layer) => layer.key).join("g").order().each(function (layer) {
+      group.selectAll(":scope > g").data(layers, (layer) => `${layer.kind} ${layer.key}`).join("g").order().each(function (layer) {
         DRAWN[layer.kind](d3.select(this), layer, scales, inner.node());
       });
     }
