@@ -393,7 +393,8 @@ def test_a_path_of_a_stream(folder, frame):
 
 def test_robust_covariances(folder, frame):
     stream, whole = jglm.open_parquet(folder), frame.dropna()
-    for formula, options in ((FORMULA, dict(family="poisson", weights="w")), ("kind ~ x + g", dict(family="categorical"))):
+    models = (FORMULA, dict(family="poisson", weights="w")), ("kind ~ x + g", dict(family="categorical"))
+    for formula, options in models:
         for column in ("label", "i"):  # text, numbers
             here = jglm.glm(formula, whole, covariance="cluster", groups=column, **options)
             there = jglm.glm(formula, stream, covariance="cluster", groups=column, **options, **QUIET)
