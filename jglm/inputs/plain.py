@@ -109,7 +109,7 @@ def structured(terms, saved):
     found = []
     for term, entry in zip(terms, saved, strict=True):
         known = {f.expr: f for f in term.factors}
-        if not _sound(entry, known):
+        if not is_structure(entry, known):
             raise ValueError(f"the model file is damaged: its design has no such term as {term}")
         columns, parts = entry
         without: Any = None  # the values, which come with a frame
@@ -123,14 +123,14 @@ def structured(terms, saved):
     return found
 
 
-def _sound(entry, known):
-    """Whether a term's entry is one that `structure_of` writes."""
+def is_structure(entry, known):
+    """Whether a term's entry is one that `structure_of` writes, of known factors; None for any."""
     if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(v, list) for v in entry)):
         return False
     columns, parts = entry
     return all(isinstance(c, str) for c in columns) and all(
         isinstance(part, list) and len(part) == 2 and isinstance(part[0], (int, float)) and isinstance(part[1], list)
-        and all(isinstance(f, list) and len(f) == 2 and isinstance(f[0], str) and f[0] in known
-            and isinstance(f[1], bool) for f in part[1])
+        and all(isinstance(f, list) and len(f) == 2 and isinstance(f[0], str)
+            and isinstance(f[1], bool) and (known is None or f[0] in known) for f in part[1])
         for part in parts
     )  # fmt: skip

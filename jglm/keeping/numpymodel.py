@@ -7,8 +7,8 @@ import operator
 
 import numpy as np
 
-from jglm.inputs import policies
-from jglm.inputs.plain import decode
+from jglm.inputs import checks, policies
+from jglm.inputs.plain import decode, is_level, is_structure
 from jglm.keeping import io, numpyterms
 from jglm.keeping.upgrades import upgraded
 
@@ -48,16 +48,16 @@ class NumpyModel:
     def __init__(self, path):
         """Read a model file. ValueError for a damaged one, and for what needs more than NumPy: own functions, version 1
         with a formula."""
-        tensors, facts = upgraded(*io.read(path))
+        read = io.read(path)
         try:
+            tensors, facts = upgraded(*read)
+            _check(tensors, facts)
             self.params, self.names = np.nan_to_num(tensors["params"]), facts["names"]
             self.link, self.family = facts["link"], facts["family"]
-            self.powers = {k: float(v) for k, v in tensors.items() if k.startswith("link.")}
+            self.q = float(tensors.get("link.q", 1.0))
             self.intercept, self.named, self.levels = facts["intercept"], facts["columns"], decode(facts["levels"])
             self.fixed = decode(facts["fixed"])
             self.formula = None if facts["formula"] is None else _Formula(facts["formula"])
-            if self.params.shape[:1] != (len(self.names),) or self.params.ndim > 2 or self.params.dtype.kind != "f":
-                raise ValueError(f"{path} is damaged: its coefficients and names do not match")
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"{path} is damaged: {type(error).__name__} {error}") from error
 
@@ -73,6 +73,7 @@ class NumpyModel:
         Returns (n,), or (n, k) for k classes; NaN in rows that miss a value. Raises ValueError for a family whose mean
         needs more than NumPy.
         """
+        checks.choice("kind", kind, ("mean", "link"))
         if self.formula is None:
             lin = self._of_array(np.asarray(X, float)) + self._shift(None, offset, exposure)
         else:
@@ -118,9 +119,7 @@ class NumpyModel:
         if not known or self.link["own"] or self.family["name"] == "ordinal":
             raise ValueError(f"the mean of family {self.family['name']!r} with link {name!r} needs its log-partition; "
                              'use kind="link", or jglm.load')  # fmt: skip
-        if name.startswith("power("):
-            return lin ** (1 / self.powers["link.q"])
-        return MEANS[name](lin)
+        return lin ** (1 / self.q) if name.startswith("power(") else MEANS[name](lin)
 
     def _classes(self, lin, name):
         if self.family["name"] not in SOFTMAX:
@@ -130,6 +129,26 @@ class NumpyModel:
             lin = np.insert(lin, int(name[10:-1]), 0.0, axis=1)
         shown = np.exp(lin - lin.max(axis=1, keepdims=True))
         return shown / shown.sum(axis=1, keepdims=True)
+
+
+def _check(tensors, facts):
+    """ValueError where a value that predictions take is not of its kind."""
+    names, params, formula = facts["names"], tensors["params"], facts["formula"]
+    texts = [*names, *facts["columns"].values(), facts["link"]["name"], facts["family"]["name"]]
+    fits = params.ndim in (1, 2) and params.shape[0] == len(names) and params.dtype.kind == "f"
+    fits = fits and all(isinstance(v, str) for v in texts) and isinstance(facts["intercept"], bool)
+    fits = fits and isinstance(facts["link"]["own"], bool)
+    if fits and facts["link"]["name"].startswith("power("):
+        fits = tensors["link.q"].size == 1 and 1e-9 < abs(float(tensors["link.q"])) < 1e9
+    fits = fits and all(isinstance(t, dict) and all(isinstance(v, float) and v > 0 for v in t.values())
+                        for t in decode(facts["fixed"]).values())  # fmt: skip
+    if formula is not None and formula["structure"] is not None:
+        levels, states = decode(formula["levels"]), decode(formula["transforms"])
+        fits = fits and all(is_structure(term, None) for term in formula["structure"])
+        fits = fits and all(isinstance(v, list) and v and all(map(is_level, v)) for v in levels.values())
+        fits = fits and all(isinstance(k, str) and isinstance(v, dict) for k, v in states.items())
+    if not fits:
+        raise ValueError("the model file is damaged: its coefficients, names and formula do not match")
 
 
 class _Formula:

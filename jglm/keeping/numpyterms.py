@@ -111,7 +111,10 @@ class _Reader:
         given = [ast.literal_eval(v) for v in node.args[1:]], {k.arg: ast.literal_eval(k.value) for k in node.keywords}
         state = self.states.get(ast.dump(node), {})
         bound = inspect.signature(function).bind(x, state, *given[0], **given[1])
-        return function(*bound.args, **bound.kwargs)
+        try:
+            return function(*bound.args, **bound.kwargs)
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"{ast.unparse(node)!r} has no state in the model file that fits it ({error})") from None
 
 
 # --------------------------------------------------------------------------- transforms with their states

@@ -92,7 +92,7 @@ def _atoms(node, names):
 
 
 def breaks_of(exprs, atom, states):
-    """(knots, where) of factors of an atom: the knots of splines of it; and (origin, unit) about which and how widely it
+    """(knots, where) of factors of an atom: the knots of splines of it; (origin, unit) about which and how widely it
     is spread, as far as centring, scaling and poly() have kept that, else None. `states` {text of a call: state}."""
     knots: set = set()
     where = None
