@@ -97,8 +97,9 @@ class Levels:
     def _sorted(self, used):
         if self.own_order:
             ranked = sorted(self.orders, key=lambda order: self.orders[order])
-            place: dict[Any, int] = {v: i for i, v in enumerate(dict.fromkeys(v for order in ranked for v in order))}
-            return sorted(used, key=lambda i: place.get(self.values[i], i))
+            place = {v: i for i, v in enumerate(dict.fromkeys(v for order in ranked for v in order))}
+            rank = [place.get(v, i) for i, v in enumerate(self.values)]
+            return sorted(used, key=rank.__getitem__)
         return sorted(used, key=lambda i: (type(self.values[i]).__name__ if self._mixed else "", self.values[i]))
 
     @property
