@@ -49,7 +49,7 @@ def precision_designs(fit, X, n, precision=None):
         raise ValueError(f"the fit's {fit.family.regressed} depends on columns of its own, {', '.join(names)}: give "
                          "them for the new rows by precision=")  # fmt: skip
     else:
-        given, whole = _whole_rows(X, fit.precision, fit.precision.right_variables)
+        given, whole = whole_rows(X, fit.precision, fit.precision.right_variables)
         Z = np.full((len(given), len(names)), np.nan)
         if whole.any():
             Z[whole] = fit.precision.transform(frames.rows(given, whole))[0]
@@ -131,7 +131,7 @@ def _design(fit, X):
     return WithConstant(design) if fit.intercept else design
 
 
-def _whole_rows(frame, formula, columns):
+def whole_rows(frame, formula, columns):
     """(these columns of a frame in pandas, which rows miss none of their values), after the formula's policy."""
     given = formula.filled(frames.to_pandas(frame, list(dict.fromkeys(columns))))
     if formula.policy.missing == "error":
@@ -144,7 +144,7 @@ def _of_frame(fit, frame, offset, exposure):
     formula, width = fit.formula, fit.model.width()
     anew = {"offset": offset, "exposure": exposure}
     named = {k: v for k, v in fit.columns.items() if k in anew and anew[k] is None}
-    given, whole = _whole_rows(frame, formula, [*formula.right_variables, *named.values(), *fit.fixed])
+    given, whole = whole_rows(frame, formula, [*formula.right_variables, *named.values(), *fit.fixed])
     lin = np.full((len(given),) if width is None else (len(given), width), np.nan)
     if not whole.any():
         return Dense(np.full((len(given), len(fit.params)), np.nan)), lin

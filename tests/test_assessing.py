@@ -229,3 +229,12 @@ def test_a_vector_mean_and_a_stream_are_refused(frame, tmp_path):
     with pytest.raises(TypeError, match="stream"):
         fit.actual_expected("g", stream)
     assert_allclose(fit.actual_expected("g", frame)["ratio"], 1.0, rtol=1e-6)
+
+
+def test_missing_values_are_a_group_where_the_fit_has_them_as_a_level(frame):
+    holed = frame.assign(g=frame["g"].where(frame["x"] < 1))
+    fit = jglm.glm("y ~ x + g", holed, family="poisson", missing="as_missing")
+    table = fit.actual_expected("g", holed)
+    assert table.index.tolist() == ["(missing)", "a", "b", "c"]
+    pd.testing.assert_frame_equal(table, fit.actual_expected("g"))
+    assert_allclose(table["ratio"], 1.0, rtol=1e-8)

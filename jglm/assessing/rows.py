@@ -139,15 +139,14 @@ def _whole_rows(fit, data, beside):
     needed = [*(fit.formula.right_variables if beside["y"] is not None else fit.formula.variables), *fit.fixed]
     if fit.precision is not None and beside.get("precision") is None:
         needed += fit.precision.right_variables
-    frame = frames.to_pandas(data, list(dict.fromkeys([*needed, *named.values()])))
-    kept = ~frame.isna().to_numpy().any(axis=1) if frame.shape[1] else np.ones(len(frame), bool)
+    frame, kept = prediction.whole_rows(data, fit.formula, [*needed, *named.values()])
     if not kept.any():
         raise ValueError("data has no rows without missing values in the columns of the model")
     arrays = {k: np.asarray(v) if k == "y" else checks.floats(k, v) for k, v in beside.items() if v is not None}
     for name, values in arrays.items():
         if len(values) != len(frame):
             raise ValueError(f"{name} has {len(values)} rows, data has {len(frame)}; they must have the same")
-    part = frame if kept.all() else frame.loc[kept].reset_index(drop=True)
+    part = frames.rows(frame, kept)
     return part, {k: v[kept] for k, v in arrays.items()} | {k: part[v].to_numpy() for k, v in named.items()}, kept
 
 
