@@ -234,11 +234,11 @@ def test_a_canonical_fit_is_balanced_in_every_level(frame, fit):
     assert np.abs(fit.balance([], new).difference.iloc[0]) > 1.0  # of other rows it need not be
 
 
-@pytest.mark.parametrize(("family", "link"), [("gamma", "log"), ("bernoulli", "probit")])
+@pytest.mark.parametrize(("family", "link"), [("gamma", "log"), ("geometric", "sqrt")])
 def test_rebalanced_fits_have_the_total(family, link):
     rng = np.random.default_rng(4)
     x, w = rng.uniform(0.5, 2.0, 300), rng.uniform(0.5, 2.0, 300)
-    y = rng.gamma(2.0, 0.5 + x**2) if family == "gamma" else (rng.uniform(size=300) < 0.1 + 0.4 * (x > 1)).astype(float)
+    y = rng.gamma(2.0, 0.5 + x**2) if family == "gamma" else rng.poisson(0.5 + x**2)
     fit = jglm.glm("y ~ x", {"x": x**2.5, "y": y}, family=family, link=link, weights=w)  # a wrong model
     moved = fit.rebalanced()
     before, after = (np.sum(w * v.predict()) - np.sum(w * y) for v in (fit, moved))
@@ -339,6 +339,36 @@ def test_rare_levels_of_a_frame(frame):
     assert all(v == sorted(v) and v[-1] - v[0] == len(v) - 1 for v in bands.groups.values())
     ordered = jglm.group_levels(frame, "zone", min_share=0.1, exposure="years", ordered=list("fabcde"))
     assert ordered.groups["f to a"] == ["f", "a"]
+
+
+def test_missing_values_are_a_level_where_the_fit_has_it(frame):
+    frame = frame.assign(zone=frame.zone.where(frame.index % 9 > 0))
+    fit = jglm.glm("claims ~ zone", frame, family="poisson", exposure="years", missing="as_missing")
+    table = jglm.one_way(frame, "zone", "claims", exposure="years").loc["zone"]
+    np.testing.assert_allclose(fit.relativities(X=frame).value, table.relativity, rtol=1e-6)
+    found = jglm.group_levels(fit, "zone", min_share=0.02)
+    assert "(missing)" in found.mapping
+    grouped = found.apply(frame)
+    assert not grouped.zone.isna().any()
+    np.testing.assert_allclose(found.fit.predict(grouped), found.fit.predict(), rtol=1e-12)
+
+
+def test_coded_designs_and_streams_are_alike(tmp_path, monkeypatch, frame, fit):
+    frame.to_parquet(tmp_path / "f.parquet")
+    stream = jglm.open_parquet(tmp_path / "f.parquet")
+    given = jglm.glm("claims ~ age", frame, family="poisson", exposure="years", fixed=FIXED)
+    np.testing.assert_allclose(given.predict(stream), given.predict(frame), rtol=1e-12)
+    for option in ({"reference": "most_exposed"}, {"fixed": FIXED}):
+        with pytest.raises(ValueError, match="data in memory"):
+            jglm.glm("claims ~ zone", stream, family="poisson", **option)
+    found = jglm.group_levels(fit, "zone", min_share=0.02)
+    monkeypatch.setattr("jglm.inputs.coding.ELEMENTS", 0)
+    coded = jglm.glm(FORMULA, frame, family="poisson", exposure="years", reference="most_exposed", tol=1e-11)
+    assert type(coded._prepared.design).__name__ == "Categorical"
+    np.testing.assert_allclose(coded.rating_table().sort_index(), fit.rating_table().sort_index(), rtol=1e-6)
+    other = jglm.group_levels(coded, "zone", min_share=0.02)
+    assert sorted(map(sorted, other.groups.values())) == sorted(map(sorted, found.groups.values()))
+    np.testing.assert_allclose(other.cost, found.cost, atol=1e-6)
 
 
 def test_groups_that_cannot_be(frame, fit):

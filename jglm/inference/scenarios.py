@@ -249,7 +249,8 @@ def typical_row(fit, X=None):
     row = typical(fit)
     if X is not None:
         exposure = [v for k, v in fit.columns.items() if k == "exposure"]
-        given = frames.to_pandas(X, list(dict.fromkeys([*fit.formula.right_variables, *exposure]))).dropna()
+        given = frames.to_pandas(X, list(dict.fromkeys([*fit.formula.right_variables, *exposure])))
+        given = fit.formula.filled(given).dropna()
         if len(given) == 0:
             raise ValueError("every row of X misses a value of the model; there is none to begin from")
         given = fit.formula.with_known_levels(given.reset_index(drop=True))

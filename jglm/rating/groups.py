@@ -7,6 +7,7 @@ import numpy as np
 
 from jglm.inference import means
 from jglm.inputs import checks, frames
+from jglm.inputs.policies import MISSING
 from jglm.reporting.tables import shown
 
 
@@ -40,7 +41,7 @@ class LevelGroups:
         """A pandas frame whose column has the groups in place of the levels, as a categorical column.
 
         unseen: the group that levels belong to which were not there; None: they raise ValueError. Missing values stay
-        missing.
+        missing, or belong to the group of the level "(missing)", which a fit with missing="as_missing" has.
         """
         import pandas
 
@@ -55,7 +56,8 @@ class LevelGroups:
         if others and unseen is None:
             raise ValueError(f"column {self.column!r} has the level {others[0]!r}, which is in no group; give it one "
                              "by unseen=")  # fmt: skip
-        place = np.array([names.index(mapping.get(v, unseen)) for v in levels] + [-1])  # -1: missing
+        missing = names.index(mapping[MISSING]) if MISSING in mapping else -1
+        place = np.array([*(names.index(mapping.get(v, unseen)) for v in levels), missing])
         return frame.assign(**{self.column: pandas.Categorical.from_codes(place[codes], names)})
 
     def table(self):
