@@ -93,28 +93,33 @@ def _number(value):
 
 
 def _serve(connection):
-    """The process: answers until the other end is closed; while nobody asks it compiles what pages ask for first."""
+    """The process: answers until the other end is closed; a thread compiles meanwhile what pages ask for first, as XLA
+    lets other threads run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which then ends this process
     import jax
 
     from jglm import cache
-    from jglm.lab.experiments import OPENINGS
 
     jax.config.update("jax_platforms", "cpu")  # small arrays; an accelerator is left to others
     jax.config.update("jax_enable_x64", True)
     cache.enable()
     connection.send("ready")
     programs = _Programs()
-    waiting = list(OPENINGS)
+    threading.Thread(target=_open, daemon=True).start()
     try:
         while True:
-            while waiting and not connection.poll():
-                respond(*waiting.pop(0))
             question, request = connection.recv()
             connection.send(respond(question, request))
             programs.bound()
     except (EOFError, OSError):
         return
+
+
+def _open():
+    from jglm.lab.experiments import OPENINGS
+
+    for question, request in OPENINGS:
+        respond(question, request)
 
 
 class _Programs:

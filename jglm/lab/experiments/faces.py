@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jglm import families
+from jglm import families, links
 from jglm.lab import curves, reading
 
 SHOWN = ("bernoulli", "poisson", "gaussian")
@@ -42,4 +42,4 @@ def _third(family, eta, mean):
         return mean / (1 - mean)
     if family is families.poisson:
         return float(np.exp(family.log_prob(0.0, eta)))
-    return float(family.sf(0.0, eta))
+    return float(links.probit.response(eta))
