@@ -1,6 +1,5 @@
 """A network with a family as its head: nearer than the GLM to households unseen, and the gradient is the GLM's."""
 
-import doctest
 import importlib.util
 from pathlib import Path
 
@@ -74,12 +73,3 @@ def test_gradient_is_the_error_times_the_jacobian(script, data, which):
     eta = lambda flat: script.natural(family, link, jax.vmap(back(flat))(x))
     closed_form = (family.mean(eta(flat)) - y) @ jax.jacobian(eta)(flat) / len(y)
     np.testing.assert_allclose(automatic, closed_form, rtol=1e-8, atol=1e-12)
-
-
-def test_page():
-    page = (DOCS / "neural_network.md").read_text(encoding="utf-8")
-    if importlib.util.find_spec("flax") is None:
-        page = page[: page.index("With flax")]
-    examples = doctest.DocTestParser().get_doctest(page, {}, "neural_network.md", None, 0)
-    assert len(examples.examples) > 10
-    assert doctest.DocTestRunner().run(examples).failed == 0

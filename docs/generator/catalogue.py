@@ -153,7 +153,7 @@ def _facts(name, family):
     own = " (canonical)" if link == links.canonical_named(family).name != "canonical" else ""
     rows = {
         "y": {"label": "labels", "counts": "counts in k classes", "shares": "k shares with sum 1",
-              "angle": "an angle"}.get(family.response, family.support.describe()),
+              "angle": "an angle"}.get(family.response, _signs(family.support.describe())),
         "domain of η": _domain(family.domain),
         "default link": f"{link.replace('_', ' ')}{own}",
         "dispersion φ": "1" if family.dispersion == "fixed" else "estimated",
@@ -165,6 +165,10 @@ def _facts(name, family):
     if callable(made):
         rows["as"] = f"`families.{name}{inspect.signature(made)}`"
     return ["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())]
+
+
+def _signs(text):
+    return text.replace(">=", "≥").replace("<=", "≤")
 
 
 def _domain(domain):

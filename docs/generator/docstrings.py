@@ -1,15 +1,17 @@
-"""Docstrings of the API reference: their examples become blocks of code, as Markdown asks for."""
+"""Docstrings of the API reference as Markdown and griffe want them."""
 
 import re
 import textwrap
 
 import griffe
 
+GROUP = re.compile(r"^ {4}[\w*]+(?:,? (?:[\w*]+|\(\w+\)|…))+(?=:)", re.MULTILINE)  # "    low, high: the ends"
 EXAMPLE = re.compile(r"^(?P<indent> *)>>> .*(?:\n(?! *$).*)*", re.MULTILINE)
 
 
 def as_markdown(text):
-    """The docstring with each example (from a line `>>>` to the next empty line) in a fence.
+    """The docstring with each example (from a line `>>>` to the next empty line) in a fence, and names that are
+    described together joined by spaces that do not part them.
 
     >>> as_markdown("One.\\n\\n>>> 1 + 1\\n2\\n\\nMore.")
     'One.\\n\\n```python\\n>>> 1 + 1\\n2\\n```\\n\\nMore.'
@@ -19,7 +21,8 @@ def as_markdown(text):
         code = textwrap.dedent(match[0].replace("<BLANKLINE>", ""))
         return textwrap.indent(f"```python\n{code}\n```", match["indent"])
 
-    return EXAMPLE.sub(fenced, text)
+    joined = GROUP.sub(lambda match: "    " + match[0].strip().replace(" ", "\N{NO-BREAK SPACE}"), text)
+    return EXAMPLE.sub(fenced, joined)
 
 
 class Doctests(griffe.Extension):

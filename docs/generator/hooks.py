@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS, MEASURED = "benchmarks/results", "measured"
 ELSEWHERE = re.compile(r"\]\((?:\.\./)+(?P<path>(?:benchmarks|tests|jglm|[A-Z]+\.md)[^)\s]*)\)")
 INLINE = re.compile(r'<span class="arithmatex">\\\((?P<tex>.*?)\\\)</span>', re.DOTALL)
+SIGN = re.compile(r"(<mo[^>]*>&#x000(?:28|3D|7B);</mo>)<mo>&#x02212;</mo>")
 DISPLAY = re.compile(r'<div class="arithmatex">\s*\\\[(?P<tex>.*?)\\\]\s*</div>', re.DOTALL)
 
 
@@ -67,5 +68,10 @@ def on_page_markdown(markdown, page, **_):
 
 def on_page_content(html, **_):
     """TeX, which arithmatex has marked, as MathML."""
-    html = DISPLAY.sub(lambda m: converter.convert(unescape(m["tex"]), display="block"), html)
-    return INLINE.sub(lambda m: converter.convert(unescape(m["tex"])), html)
+    html = DISPLAY.sub(lambda m: mathml(unescape(m["tex"]), "block"), html)
+    return INLINE.sub(lambda m: mathml(unescape(m["tex"]), "inline"), html)
+
+
+def mathml(tex, display):
+    """TeX as MathML; a minus after a bracket or an equals sign stands close to what follows."""
+    return SIGN.sub(r'\1<mo form="prefix">&#x02212;</mo>', converter.convert(tex, display=display))

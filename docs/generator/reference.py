@@ -1,5 +1,7 @@
 """The API reference: a page for each topic, with every public name of jglm."""
 
+import dataclasses
+
 import jglm
 
 TOPICS = {
@@ -38,5 +40,12 @@ def pages():
     for page, (title, names) in topics().items():
         links = ", ".join(f"[`{name}`][jglm.{name}]" for name in names)
         rows.append(f"| [{title}]({page}.md) | {links} |")
-        made[f"reference/{page}.md"] = "\n\n".join([f"# {title}", *(f"::: jglm.{name}" for name in names)]) + "\n"
+        made[f"reference/{page}.md"] = "\n\n".join([f"# {title}", *map(_entry, names)]) + "\n"
     return {"reference/index.md": "\n".join(rows) + "\n", **made}
+
+
+def _entry(name):
+    """What mkdocstrings writes out; without its constructor where only jglm makes it, such as a fit."""
+    what = getattr(jglm, name)
+    made = dataclasses.is_dataclass(what) and not what.__dataclass_params__.frozen
+    return f"::: jglm.{name}" + "\n    options: {merge_init_into_class: false}" * made
