@@ -116,6 +116,16 @@ def test_the_command_reports_a_model_file_on_a_table(fits, frame, tmp_path, caps
     assert main(["report", names["model.jglm"], "--data", str(tmp_path / "none.csv"), "--out", names["page.html"]]) == 2
 
 
+def test_of_very_many_groups_the_largest_are_listed(fits, frame):
+    from jglm.reporting.contents import _expected_grid
+
+    table = fits[0].actual_expected(np.array([f"row {i}" for i in range(len(frame))]))
+    grid = _expected_grid("by row", table, "row")
+    assert grid.caption == "The 100 of 300 groups with the most exposure."
+    largest = frame["years"].nlargest(100).index
+    assert [row[0].text for row in grid.rows] == [f"row {i}" for i in largest]
+
+
 @pytest.mark.parametrize("family", ["categorical", "quasi", "gaussian"])
 def test_what_a_family_cannot_have_is_left_out_with_the_reason(frame, family, tmp_path):
     y = {"categorical": frame["g"], "gaussian": frame["x"] - 3}.get(family, frame["y"])

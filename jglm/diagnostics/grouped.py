@@ -10,6 +10,7 @@ from jglm.fitting import deferred, estimate
 from jglm.inference import tails
 from jglm.inputs import checks
 from jglm.inputs.data import Prepared
+from jglm.inputs.policies import MISSING
 
 
 def by_group(fit, by, bins, **new):
@@ -66,7 +67,7 @@ def groups_of(fit, by, bins, seen):
 
 def grouping(by, bins, weight, dropped=0):
     """(group of each row, labels) by the values of `by` (n,), in the order of its categories where it has some, else
-    sorted; numbers of more than `bins` different values go into bins of about equal weight."""
+    sorted, missing ones last; numbers of more than `bins` different values go into bins of about equal weight."""
     import pandas
 
     n = len(weight)
@@ -81,8 +82,10 @@ def grouping(by, bins, weight, dropped=0):
     values = np.asarray(by)
     if values.dtype.kind not in "fiub":
         code, labels = pandas.factorize(np.asarray(values, object), use_na_sentinel=False)
-        names, back = np.unique([str(v) for v in labels], return_inverse=True)  # 1 and "1" are one
-        return back[code], names.tolist()
+        names = [str(v) for v in labels]  # 1 and "1" are one
+        ranked = sorted(set(names), key=lambda name: (name == MISSING, name))
+        place = {name: i for i, name in enumerate(ranked)}
+        return np.array([place[name] for name in names])[code], ranked
     if values.dtype.kind in "fiu" and len(pandas.unique(values)) > bins:
         if not np.all(np.isfinite(values)):
             raise ValueError("by has NaN or infinite values; give such rows a group of their own, as text")

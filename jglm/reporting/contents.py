@@ -14,7 +14,8 @@ from jglm.reporting import overview, svg
 from jglm.reporting.parts import Cell, Grid, Section, count, decimals, probability
 from jglm.reporting.summary import number
 
-MOST_COEFFICIENTS, MOST_COLUMNS, SAMPLE = 1000, 24, 1000  # rows of a table, columns drawn, residuals drawn
+MOST_COEFFICIENTS, MOST_GROUPS = 1000, 100  # rows of a table
+MOST_COLUMNS, SAMPLE = 24, 1000  # columns and residuals that are drawn
 IN_FOREST = 60  # coefficients
 REFITTED = 500_000  # rows times coefficients up to which terms are tested by fits without them
 RATIOS = {"log": "exp(coef)", "logit": "odds ratio"}
@@ -150,7 +151,11 @@ def _columns(fit):
 
 
 def _expected_grid(label, table, head):
-    """What `Fit.actual_expected` tells, to be opened."""
+    """What `Fit.actual_expected` tells, to be opened; of very many groups those of the most exposure."""
+    caption = ""
+    if len(table) > MOST_GROUPS:
+        caption = f"The {MOST_GROUPS} of {len(table):,} groups with the most exposure."
+        table = table.nlargest(MOST_GROUPS, "exposure")
     heads = [head, "rows", "exposure", "actual", "expected", "actual mean", "expected mean", "ratio", "2.5%", "97.5%"]
     rows = []
     for i, (name, row) in enumerate(table.iterrows()):
@@ -158,7 +163,7 @@ def _expected_grid(label, table, head):
         means = [decimals(row[k]) for k in ("actual_mean", "expected_mean")]
         ratio = [decimals(row[k], 3) for k in ("ratio", "low", "high")]
         rows.append([Cell(str(name), float(i)), *sums, *means, *ratio])
-    return Grid(label, heads, rows, sortable=True, folded=True)
+    return Grid(label, heads, rows, caption, sortable=True, folded=True)
 
 
 def calibration(of):
