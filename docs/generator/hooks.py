@@ -46,10 +46,13 @@ def measured():
     found = {path.name: path.read_bytes() for path in sorted((ROOT / RESULTS).glob("*.*"))}
     pages = {name: text.decode() for name, text in found.items() if name.endswith(".md")}
     charts = {name: chart for name, chart in found.items() if name.endswith(".png")}
-    for name in pages:
+    titles = {name: text.split("\n", 1)[0] for name, text in pages.items()}
+    for name, title in titles.items():
         chart = name.replace(".md", ".png")
         if chart in charts and f"({chart})" not in pages[name]:
             pages[name] += f"\n![Chart]({chart})\n"
+        if list(titles.values()).count(title) > 1:  # told apart in the navigation by their files
+            pages[name] = f"---\ntitle: {name[:-3].replace('_', ' ').capitalize()}\n---\n{pages[name]}"
     return {f"{MEASURED}/{name}": content for name, content in (pages | charts).items()}
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import jglm
 
 TOPICS = {
-    "fitting": ("Fitting", ("fit", "glm", "load", "Updating", "find_separation", "Separation")),
+    "fitting": ("Fitting", ("fit", "glm", "load", "NumpyModel", "Updating", "find_separation", "Separation")),
     "results": ("What a fit answers", ("Fit",)),
     "families": ("Families and links", ("Family", "families", "check_family", "Link", "links")),
     "inference": (
@@ -20,10 +20,18 @@ TOPICS = {
     "estimators": (
         "scikit-learn's estimators", ("GLMRegressor", "GLMClassifier", "GLMRegressorCV", "GLMClassifierCV"),
     ),
+    "rating": ("Rating and charts", ("one_way", "relevel", "group_levels", "LevelGroups", "charts")),
     "scale": ("Files and devices", ("open_parquet", "open_csv", "open_arrow", "Stream", "distributed")),
     "core": ("The pure function", ("solve", "Model", "Data", "Dense", "Unknowns", "Solution", "Status", "solvers")),
 }  # fmt: skip
 OTHER = "other"
+MEMBERS = {  # of modules: what their users call
+    "families": [name for name, made in jglm.families.catalogue().items() if callable(made)],
+    "links": ["power", "reference", "get"],
+    "penalties": ["ridge", "lasso", "elastic_net", "group_lasso", "quadratic", "bounds", "constraints", "monotone",
+                  "firth", "jeffreys"],
+    "solvers": jglm.solvers.__all__,
+}  # fmt: skip
 
 
 def topics():
@@ -47,5 +55,7 @@ def pages():
 def _entry(name):
     """What mkdocstrings writes out; without its constructor where only jglm makes it, such as a fit."""
     what = getattr(jglm, name)
+    if name in MEMBERS:
+        return f"::: jglm.{name}\n    options: {{members: [{', '.join(MEMBERS[name])}]}}"
     made = dataclasses.is_dataclass(what) and not what.__dataclass_params__.frozen
     return f"::: jglm.{name}" + "\n    options: {merge_init_into_class: false}" * made
