@@ -244,6 +244,13 @@ def test_other_endings_are_refused(tmp_path):
         fit("offsets").export(tmp_path / "rates.xls")
 
 
+def test_the_page_shows_the_scorer_as_it_is():
+    page = (ROOT / "docs" / "model_files.md").read_text(encoding="utf-8")
+    shown = re.search(r"```python\nimport math\n(.*?)```", page, re.S)[1].strip()
+    assert shown in SCORER.read_text(encoding="utf-8")
+    assert len(SCORER.read_text(encoding="utf-8").split("def score")[1].split("def worth")[0].splitlines()) <= 14
+
+
 def test_the_scorer_runs_as_a_program(tmp_path):
     path = fit("offsets").export(tmp_path / "rates.json")
     row = records(new_rows("offsets")[:1])[0]
