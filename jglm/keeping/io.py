@@ -18,6 +18,7 @@ LARGEST = 1 << 31
 
 def write(path, arrays, facts):
     """Write a model file; it appears under its name only when it is whole."""
+    _need_safetensors()
     from safetensors.numpy import save
 
     text = json.dumps({"format": FORMAT, "version": VERSION, **facts}, allow_nan=True)
@@ -41,6 +42,7 @@ def read(path):
         raise FileNotFoundError(f"there is no model file {str(path)!r}")
     if path.stat().st_size > LARGEST:
         raise ValueError(f"{path.name} is larger than any model file ({LARGEST} bytes)")
+    _need_safetensors()
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -60,6 +62,13 @@ def read(path):
         raise ValueError(f"{path.name} has format version {facts['version']}; this jglm reads up to {VERSION}: load it "
                          "with the jglm that wrote it, or a newer one")  # fmt: skip
     return arrays, facts
+
+
+def _need_safetensors():
+    try:
+        import safetensors  # noqa: F401
+    except ImportError:
+        raise ImportError("model files need safetensors: pip install safetensors, or jglm[all]") from None
 
 
 def digest(text, arrays):

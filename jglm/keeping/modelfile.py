@@ -168,8 +168,12 @@ def _penalty(kinds, part):
 
 def _free(saved):
     """The free parameters as a Family has them."""
-    return tuple((name, Free(float(low), float(high), int(size), bool(regressed)))
-                 for name, (low, high, size, regressed) in decode(saved))  # fmt: skip
+    found = [(name, Free(*free)) for name, free in decode(saved)]
+    for name, free in found:
+        ends = type(free.low) is float and type(free.high) is float
+        if not (isinstance(name, str) and ends and type(free.size) is int and type(free.regressed) is bool):
+            raise ValueError(f"the model file is damaged: its free parameter {name!r} is {tuple(free)}")
+    return tuple(found)
 
 
 def _family(saved, params, given, free):
