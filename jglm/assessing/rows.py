@@ -114,7 +114,7 @@ def _own(fit, y, beside):
     prepared = fit._data("what is actual and expected without data=")
     if hasattr(prepared, "deferred"):
         raise ValueError("the rows of a stream stay on disk; give a frame of some of them by data=")
-    return residuals.looked(fit), prepared.exposure, fit._frame, fit.n_dropped, None
+    return residuals.looked(fit, look=residuals.only_moments), prepared.exposure, fit._frame, fit.n_dropped, None
 
 
 def _others(fit, data, y, beside):
@@ -124,12 +124,12 @@ def _others(fit, data, y, beside):
     if fit.formula is None or isinstance(data, (np.ndarray, jax.Array)):
         if y is None:
             raise ValueError("new rows of a fit without a formula need y= beside data=")
-        seen, exposure = residuals.looked(fit, data, y, **beside), beside.get("exposure")
+        seen, exposure = residuals.looked(fit, data, y, look=residuals.only_moments, **beside), beside.get("exposure")
         return seen, None if exposure is None else checks.numbers("exposure", exposure), None, 0, (data, slice(None))
     given: dict[str, Any]
     frame, given, kept = _whole_rows(fit, data, beside | {"y": y})
     y = fit.formula.y(frame) if y is None else given.pop("y")
-    seen = residuals.looked(fit, frame, y, **given)
+    seen = residuals.looked(fit, frame, y, look=residuals.only_moments, **given)
     return seen, given.get("exposure"), frame, int(np.sum(~kept)), (data, kept)
 
 

@@ -13,7 +13,7 @@ from jglm.distributions import distribution
 from jglm.distributions.density import by_rows
 from jglm.fitting.padding import bind, over_rows
 from jglm.inputs import checks, data, response
-from jglm.rows import describe
+from jglm.rows import Rows, describe, eta_of, moments
 
 KINDS = ("response", "pearson", "deviance", "working", "quantile")
 
@@ -45,9 +45,10 @@ class Seen:
     design: Any
 
 
-def looked(fit, X=None, y=None, weights=None, offset=None, exposure=None, trials=None, precision=None, plain=False):
+def looked(fit, X=None, y=None, weights=None, offset=None, exposure=None, trials=None, precision=None, plain=False,
+           look=None):  # fmt: skip
     """What the rows of the fit, or new X and y, look like at its coefficients: `Seen`. Where `plain` a regressed
-    parameter, on which no mean depends, is left at 1."""
+    parameter, on which no mean depends, is left at 1. `look`: `only_moments`, where that is all that is wanted."""
     design = None
     if X is None and y is None:
         p = fit._data("residuals() without X and y")
@@ -60,10 +61,17 @@ def looked(fit, X=None, y=None, weights=None, offset=None, exposure=None, trials
         y, weight, size, power = _new_rows(fit, y, lin, weights, trials)
     designs = None if plain else prediction.precision_designs(fit, X, len(lin), precision)
     values = prediction.row_values(fit, len(lin), designs)
-    rows = over_rows(bind(_look, fit.model), y, lin, weight, size, power, values)
+    rows = over_rows(bind(look or _look, fit.model), y, lin, weight, size, power, values)
     known = fit.family.T_ is None or fit.family.moments_ is not None
     t = y if known else np.asarray(jax.vmap(fit.family.statistic)(y))
     return Seen(y, weight, size, power, lin, rows, t, design)
+
+
+def only_moments(model, y, lin, weight, size, power, values):
+    """`Rows` with eta, the mean and the variance alone, which compile in a fraction of the time."""
+    eta = jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values)
+    mu, variance = jax.vmap(lambda e: moments(model.family, e))(eta)
+    return Rows(eta, mu, None, None, None, variance, None)
 
 
 def _look(model, y, lin, weight, size, power, values):
