@@ -49,9 +49,9 @@ def test_what_is_no_log_partition_is_said_so():
     with pytest.raises(ValueError, match="variance cannot"):
         answer("density", {"text": "-eta**2"})
     assert "an approximation" in answer("density", {"text": "eta**4 + eta**2"})["trouble"]
-    verdict = answer("verdict", {"text": "eta**4 + eta**2"})  # convex, but no Laplace transform
+    verdict = answer("verdict", {"text": "-eta**2"})
     assert not verdict["ok"]
-    assert [f["what"] for f in verdict["findings"] if f["level"] == "wrong"] == ["transform"]
+    assert [f["what"] for f in verdict["findings"] if f["level"] == "wrong"] == ["convexity"]
 
 
 def test_moving_eta_compiles_nothing_and_a_new_text_one_program(compilations):
