@@ -9,6 +9,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+import jax
 import numpy as np
 
 import flow
@@ -68,6 +69,7 @@ def made(root):
 # --------------------------------------------------------------------------- pictures, kept
 def drawn(root):
     """{path: SVG} of all pictures, from the cache where the code is that which drew them."""
+    jax.config.update("jax_disable_most_optimizations", True)  # each program runs once: compiling is what takes time
     folder = Path(root) / ".cache" / "pictures" / _state()
     jobs = {name: (pictures.of_family, name) for name in families.catalogue()}
     jobs |= {"links": (pictures.svg, pictures.of_links, [n for n in LINKS if "(" not in n])}
