@@ -302,16 +302,20 @@ def test_a_number_is_a_number_in_its_range(value):
 
 
 def test_a_computation_that_does_not_end_is_stopped_and_the_next_is_answered():
-    worker = Worker(limit=0.05)
+    long = {"text": "gammaln(" * 21 + "eta" + ")" * 21}  # a minute of compiling
+    worker, told = Worker(limit=0.05), []
+    waiting = threading.Thread(target=lambda: told.append(worker.ask("partition", long)[0]), daemon=True)
     try:
-        status, said = worker.ask("partition", {"text": "gammaln(" * 21 + "eta" + ")" * 21})  # a minute of compiling
+        status, said = worker.ask("partition", long)
         assert (status, "was stopped" in said) == (503, True)
         worker.limit = 120.0
         assert json.loads(worker.ask("partition", {"eta": 0.0})[1])["mean"] == 0.5
-        worker._process.kill()  # as when memory runs out
-        assert worker.ask("partition", {"eta": 0.0})[0] == 503
+        waiting.start()
     finally:
         worker.close()
+    waiting.join(timeout=30)
+    assert told == [503]
+    assert not worker._process.is_alive()
 
 
 # --------------------------------------------------------------------------- the server

@@ -1,7 +1,5 @@
 """What a page asks is checked here: each function returns one field of a request, or raises ValueError."""
 
-import math
-
 
 def number(request, name, default, low, high):
     """A finite number between `low` and `high`."""
@@ -66,4 +64,4 @@ def _number(value, name, low, high):
         raise ValueError(f"{name} must be a number")
     if not low <= value <= high:  # also of NaN
         raise ValueError(f"{name} must be between {low:g} and {high:g}")
-    return float(value) if math.isfinite(value) else value
+    return float(value)

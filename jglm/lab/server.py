@@ -56,13 +56,13 @@ def application(ask):
 
     async def question(request):
         if not _of_own_page(request.headers):
-            return answer(403, refusal("only the lab's own page may ask"))
+            return answer(403, _refusal("only the lab's own page may ask"))
         try:
             asked = json.loads(await _body(request))
         except OverflowError:
-            return answer(413, refusal(f"a request has at most {LARGEST:,} bytes"))
+            return answer(413, _refusal(f"a request has at most {LARGEST:,} bytes"))
         except (ValueError, RecursionError):
-            return answer(400, refusal("a request is JSON"))
+            return answer(400, _refusal("a request is JSON"))
         return answer(*await run_in_threadpool(ask, request.path_params["name"], asked))
 
     return Starlette(
@@ -71,7 +71,7 @@ def application(ask):
     )
 
 
-def refusal(why):
+def _refusal(why):
     return json.dumps({"error": why})
 
 
@@ -121,10 +121,10 @@ def running(port=0, ask=None):
                 time.sleep(0.01)
             yield f"http://{HOST}:{listener.getsockname()[1]}/"
         finally:
+            if worker:
+                worker.close()  # first, as the server waits for answers
             server.should_exit = True
             thread.join()
-            if worker:
-                worker.close()
 
 
 def run(port=0, browser=True, say=print):

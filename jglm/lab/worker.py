@@ -18,7 +18,7 @@ class Worker:
     """A process that answers one request after another. `ask` may be called from any thread."""
 
     def __init__(self, limit=LIMIT):
-        self.limit, self._lock = limit, threading.Lock()
+        self.limit, self._lock, self._closed = limit, threading.Lock(), False
         self._start()
 
     def ask(self, question, request):
@@ -35,10 +35,11 @@ class Worker:
                 return self._replace("The computation ended without an answer. Try something simpler.")
 
     def close(self):
-        """End the process."""
+        """End the process; whoever waits for its answer is told at once."""
+        self._closed = True
         self._process.kill()
-        self._process.join()
-        self._connection.close()
+        with self._lock:
+            self._end()
 
     def _start(self):
         context = multiprocessing.get_context("spawn")  # a fork would copy threads that hold locks
@@ -52,23 +53,31 @@ class Worker:
         self._ready = self._connection.poll(STARTING) and self._connection.recv() == "ready"
         return self._ready
 
+    def _end(self):
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
     def _replace(self, said):
-        self.close()
-        self._start()
+        if not self._closed:
+            self._end()
+            self._start()
         return 503, json.dumps({"error": said})
 
 
 def respond(question, request):
     """(HTTP status, JSON text) of the answer to a request, in this process. That the request cannot be answered, such
     as one for an a(eta) half written, is an answer too: {"error": why}."""
-    from jglm.lab.experiments import answer
+    from jglm.lab.experiments import QUESTIONS, answer
 
+    if question not in QUESTIONS:
+        return 404, json.dumps({"error": f"there is no experiment {question!r}"})
     try:
         return 200, json.dumps(plain(answer(question, request)), allow_nan=False)
-    except LookupError as error:
-        return 404, json.dumps({"error": str(error.args[0])})
     except (ValueError, TypeError, ArithmeticError) as error:
         return 200, json.dumps({"error": str(error)})
+    except Exception as error:  # the process stays for the next request
+        return 500, json.dumps({"error": f"This could not be computed ({type(error).__name__}: {error})."})
 
 
 def plain(value):
