@@ -14,7 +14,7 @@ import pytest
 
 import jglm
 from jglm import links
-from jglm.keeping import pieces, scoringtable
+from jglm.keeping import pieces, tabulated
 
 ROOT = Path(__file__).parents[1]
 SCORER = ROOT / "docs" / "examples" / "score_rating_table.py"
@@ -105,9 +105,9 @@ def score():
     return spec["score"]
 
 
-@pytest.mark.parametrize("name", [*scoringtable.NAMED, *scoringtable.POWERS, "power(0.25)"])
+@pytest.mark.parametrize("name", [*tabulated.NAMED, *tabulated.POWERS, "power(0.25)"])
 def test_the_scorer_knows_the_links(name, score):
-    q = scoringtable.POWERS.get(name, 0.25 if name.startswith("power") else None)
+    q = tabulated.POWERS.get(name, 0.25 if name.startswith("power") else None)
     table = {"link": name, "terms": ["(constant)"]} | ({} if q is None else {"q": q})
     for lin in (0.3, 0.9, 2.5, 8.0, *(() if q else (-0.4, -3.0, -30.0))):
         table["lines"] = [{"term": "(constant)", "parts": [], "coefficient": lin}]
@@ -172,7 +172,7 @@ def test_a_file_of_the_model_exports_the_same_table(tmp_path):
 def test_large_factors_are_counted_and_not_written_out(monkeypatch):
     many = pandas.DataFrame({"s": [f"s{i}" for i in range(N)], "h": FRAME.h, "y": FRAME.y})
     made = jglm.glm("y ~ s:h", many, family="poisson", penalty=jglm.penalties.ridge(1.0))
-    monkeypatch.setattr(scoringtable._Term, "_design", None)
+    monkeypatch.setattr(tabulated._Term, "_design", None)
     assert len(made.scoring_table().lines) == 1 + 2 * N
 
 

@@ -20,9 +20,9 @@ class Exported:
         Raises ValueError, with the reason, for what cannot be written so: several linear predictors, a link without a
         formula, terms of functions that are none of jglm.keeping.pieces.FUNCTIONS, surfaces over two numbers.
         """
-        from jglm.keeping import scoringtable
+        from jglm.keeping import tabulated
 
-        return scoringtable.of(self)
+        return tabulated.of(self)
 
     def export(self, path):
         """Write the `scoring_table()` as the ending of the path says: .csv, .json or .xlsx (with openpyxl); returns the
