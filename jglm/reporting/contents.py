@@ -10,9 +10,9 @@ from jglm import charts
 from jglm.assessing import expected, ranking
 from jglm.assessing.rows import Assessed, assess
 from jglm.charts import predictions
+from jglm.inputs import frames
 from jglm.reporting import overview, svg
 from jglm.reporting.parts import Cell, Grid, Section, count, decimals, probability
-from jglm.reporting.summary import number
 
 MOST_COEFFICIENTS, MOST_GROUPS = 1000, 100  # rows of a table
 MOST_COLUMNS, SAMPLE = 24, 1000  # columns and residuals that are drawn
@@ -57,6 +57,15 @@ class Subject:
     def given(self):
         """What charts that need no scalar mean take: the assessed rows, or what they would have been made of."""
         return {"data": self.data, **self.new} if isinstance(self._found, ValueError) else {"data": self._found}
+
+    @property
+    def frame(self):
+        """The columns of the model as a data frame, None of arrays and without data."""
+        if isinstance(self._found, Assessed):
+            return self._found.frame
+        if self.data is None or self.fit.formula is None:
+            return self.fit._frame
+        return frames.to_pandas(self.data, list(self.fit.formula.variables))
 
     def sections(self):
         """All sections, in the order of the page."""
@@ -231,15 +240,16 @@ def data(of):
     with section.unless_refused():
         seen = of.rows
         whole = expected.actual_expected(of.fit, None, seen).iloc[0]
-        exposure, actual, mean = (number(whole[k], 1) for k in ("exposure", "actual", "expected"))
+        exposure, actual, mean = (count(round(whole[k], 1)).text for k in ("exposure", "actual", "expected"))
         section.lead = (f"The rows {'of the fit' if of.data is None else 'given'}: {whole['rows']:,.0f} of positive "
                         f"weight, exposure {exposure}, actual total {actual}, expected total {mean} (ratio "
                         f"{whole['ratio']:.4f}, 95% from {whole['low']:.4f} to {whole['high']:.4f}).")  # fmt: skip
         section.lead += f" {seen.dropped:,} more have missing values." if seen.dropped else ""
-        if seen.frame is not None:
-            heads = ["column", "kind", "values", "least", "mean", "greatest", "most frequent"]
-            rows = [_described(name, seen.frame[name]) for name in seen.frame.columns]
-            section.tables.append(Grid("Columns of the model", heads, rows, sortable=True))
+    frame = of.frame
+    if frame is not None:
+        heads = ["column", "kind", "values", "least", "mean", "greatest", "most frequent"]
+        rows = [_described(name, frame[name]) for name in frame.columns]
+        section.tables.append(Grid("Columns of the model", heads, rows, sortable=True))
     return section
 
 
