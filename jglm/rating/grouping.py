@@ -56,21 +56,21 @@ def group_levels(source, column, *, min_exposure=0.0, min_share=0.0, exposure=No
             raise ValueError(f"{name} is {value}; it must be a number >= 0")
     checks.choice("test", test, TESTS)
     if not isinstance(source, Fit):
-        start, is_ordered = _of_frame(source, column, exposure, ordered)
+        start = _of_frame(source, column, exposure, ordered)
         stop = None
     elif exposure is not None:
         raise ValueError("exposure= is for a data frame; the fit has its own")
     else:
         _refuse(source, column, stop)
-        start, is_ordered = _of_fit(source, column, ordered)
+        start = _of_fit(source, column, ordered)
     least = max(min_exposure, min_share * float(start.exposure.sum()))
-    rare = set() if is_ordered else {g[0] for g, e in zip(start.groups, start.exposure, strict=True) if e < least}
+    rare = set() if start.ordered else {g[0] for g, e in zip(start.groups, start.exposure, strict=True) if e < least}
     common = start.without_rare(least)
     if not isinstance(source, Fit):
-        return _named(column, common, is_ordered, rare, other)
+        return _named(column, common, rare, other)
     path = [] if stop is None else common.path()
     steps, found = _judged(source, column, common, path, stop, test)
-    named = _named(column, found, is_ordered, rare, other)
+    named = _named(column, found, rare, other)
     return _with_fit(dataclasses.replace(named, steps=steps), source, len(start.groups))
 
 
@@ -83,7 +83,7 @@ def _of_frame(data, column, exposure, ordered):
     weight = None if exposure is None else checks.numbers(exposure, frame[exposure])
     order, is_ordered = _order(list(factor.categories), ordered, factor.ordered)
     total = dict(zip(factor.categories, factors.totals(factor.codes, len(factor.categories), weight), strict=True))
-    return Merging([[v] for v in order], np.array([total[v] for v in order]), is_ordered), is_ordered
+    return Merging([[v] for v in order], np.array([total[v] for v in order]), is_ordered)
 
 
 def _of_fit(fit, column, ordered):
@@ -102,7 +102,7 @@ def _of_fit(fit, column, ordered):
                              "own; merge them by hand first")  # fmt: skip
         effect, cov = L @ delta.flat_coefficients(fit), L @ delta.covariance(fit) @ L.T
     exposure = np.array([total[levels.index(v)] for v in order])
-    return Merging([[v] for v in order], exposure, is_ordered, effect, cov), is_ordered
+    return Merging([[v] for v in order], exposure, is_ordered, effect, cov)
 
 
 def _refuse(fit, column, stop):
@@ -142,8 +142,8 @@ def _judged(fit, column, common, path, stop, test):
     rows, before = [], None
     for (left, right), statistic, after in path:
         if test == "lr":
-            before = _refitted(fit, column, common) if before is None else before
-            here = _refitted(fit, column, after)
+            before = _refitted(fit, column, common.groups) if before is None else before
+            here = _refitted(fit, column, after.groups)
             statistic, before = _cost(here, before) / (1.0 if fit.free else fit.scale), here
         df = fit._df
         p = tails.chi_square_tail(statistic, 1) if df is None else tails.f_tail(statistic, 1, df)
@@ -161,13 +161,13 @@ def _judged(fit, column, common, path, stop, test):
     return table, path[made - 1][2] if made else common
 
 
-def _named(column, merging, is_ordered, rare, other):
+def _named(column, merging, rare, other):
     """The `LevelGroups` of a `Merging`, each named by its levels; a group with rare ones alone is `other`."""
     groups, exposure = {}, {}
     for levels, total in zip(merging.groups, merging.exposure, strict=True):
         if rare and set(levels) <= rare:
             name = other
-        elif is_ordered and len(levels) > 1:
+        elif merging.ordered and len(levels) > 1:
             name = f"{levels[0]} to {levels[-1]}"
         else:
             name = " + ".join([*(str(v) for v in levels if v not in rare), *([other] if rare & set(levels) else [])])
@@ -188,15 +188,14 @@ def _cost(small, large):
     return 2 * (large.llf - small.llf) if large.free else small.deviance - large.deviance
 
 
-def _refitted(fit, column, merging, names=None):
-    """The `Fit` of the same rows with groups in place of levels."""
+def _refitted(fit, column, groups, names=None):
+    """The `Fit` of the same rows with groups [[level, …]] in place of levels."""
     import pandas
 
-    found = merging.groups if isinstance(merging, Merging) else merging
-    names = [str(i) for i in range(len(found))] if names is None else names
-    name_of = {level: name for name, levels in zip(names, found, strict=True) for level in levels}
+    names = [str(i) for i in range(len(groups))] if names is None else names
+    group_of = {level: i for i, levels in enumerate(groups) for level in levels}
     codes, levels = pandas.factorize(fit._frame[column].astype(object))
-    place = np.array([names.index(name_of[v]) for v in levels])
+    place = np.array([group_of[v] for v in levels])
     frame = fit._frame.assign(**{column: pandas.Categorical.from_codes(place[codes], names)})
     formula = copy.copy(fit.formula)
     with jax.enable_x64(True):
