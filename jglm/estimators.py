@@ -1,11 +1,14 @@
 """Generalized linear models as scikit-learn has its estimators: GLMRegressor, GLMClassifier and their CV forms."""
 
+import contextlib
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -14,8 +17,17 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from jglm import api, penalties
 from jglm.inputs import resolve
 from jglm.regularization.crossvalidation import cross_validate
+from jglm.solvers import Status
 
 ACCEPTED: Any = dict(accept_sparse="csr", dtype=[np.float64, np.float32])
+
+
+@contextlib.contextmanager
+def _without_convergence():
+    """Fits that did not converge are told by `_keep`, in scikit-learn's class of warnings."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the fit did not converge", UserWarning)
+        yield
 
 
 class _Linear(BaseEstimator):
@@ -23,6 +35,9 @@ class _Linear(BaseEstimator):
 
     The objective is scikit-learn's: the mean loss, weighted, plus
     alpha (l1_ratio |coef|_1 + (1 - l1_ratio) / 2 |coef|_2^2); the intercept is not penalized.
+
+    X may be a JAX array, which is used where it lies, in the type that it has: no copy of it is made. y, weights and
+    offsets are brought to the host, and what is predicted is NumPy's float64 whatever X was.
     """
 
     # What the four take, each its own of them.
@@ -55,7 +70,7 @@ class _Linear(BaseEstimator):
             raise ValueError(f"X has {X.ndim} dimensions; it must be (n, p). Reshape your data")
         self.n_features_in_ = X.shape[1]
         vars(self).pop("feature_names_in_", None)
-        return X, y
+        return X, np.asarray(y)
 
     def _new(self, X):
         """X of a prediction, checked."""
@@ -73,11 +88,13 @@ class _Linear(BaseEstimator):
         penalty = self.penalty
         if penalty is None and self.alpha != 0:
             penalty = penalties.elastic_net(self.alpha, self.l1_ratio, scale="mean")
-        fit = api.fit(
-            X, y, family=family, link=self.link, penalty=penalty, weights=weights, offset=offset, exposure=exposure,
-            intercept=self.fit_intercept, solver=self.solver, tol=self.tol, max_iter=self.max_iter,
-            start=self._start(X), names=self._names(), covariance=self.covariance, progress=False,
-        )  # fmt: skip
+        with _without_convergence():
+            fit = api.fit(
+                X, y, family=family, link=self.link, penalty=penalty, weights=weights, offset=offset,
+                exposure=exposure, intercept=self.fit_intercept, solver=self.solver, tol=self.tol,
+                max_iter=self.max_iter, start=self._start(X), names=self._names(), covariance=self.covariance,
+                progress=False,
+            )  # fmt: skip
         return self._keep(fit)
 
     def _start(self, X):
@@ -89,7 +106,11 @@ class _Linear(BaseEstimator):
         return getattr(self, "feature_names_in_", None)
 
     def _keep(self, fit):
-        """Hold what a fit found, without its data; standard errors too where they were asked for."""
+        """Hold what a fit found, without its data; standard errors too where they were asked for. Warns of a fit that
+        did not converge."""
+        if not fit.converged and fit.status != Status.ENDED:
+            warnings.warn(f"the fit did not converge ({fit.status.message}) after {fit.n_iter} passes; give a larger "
+                          "max_iter or another solver", ConvergenceWarning, stacklevel=4)  # fmt: skip
         self.fit_ = fit.detach() if fit.covariance is not None else replace(fit, _prepared=None)
         params, first = np.nan_to_num(fit.params), int(self.fit_intercept)
         self.n_iter_ = max(fit.n_iter, 1)
@@ -221,6 +242,7 @@ class _Classifier(ClassifierMixin, _Linear):
         rows: Any = self._new(X)
         if len(self.classes_) == 2:
             return self.fit_.predict(rows, kind="link")
+        rows = np.asarray(rows) if isinstance(rows, jax.Array) else rows
         return rows @ self.coef_.T + self.intercept_
 
     def predict_proba(self, X):
@@ -283,17 +305,19 @@ class _Chosen(_Linear):
         total = float(X.shape[0] if weights is None else np.sum(weights))
         strengths: Any = self.alphas if np.ndim(self.alphas) == 0 else np.asarray(self.alphas, float) * total
         folds: Any = self._folds(X, y if labels is None else labels)
-        found = cross_validate(
-            X, y, family=family, link=self.link, folds=folds, strengths=strengths, l1_ratio=self.l1_ratio,
-            min_ratio=self.eps, weights=weights, offset=offset,
-            exposure=exposure, intercept=self.fit_intercept, names=self._names(), tol=self.tol, progress=False,
-        )  # fmt: skip
+        with _without_convergence():
+            found = cross_validate(
+                X, y, family=family, link=self.link, folds=folds, strengths=strengths, l1_ratio=self.l1_ratio,
+                min_ratio=self.eps, weights=weights, offset=offset, exposure=exposure, intercept=self.fit_intercept,
+                names=self._names(), tol=self.tol, progress=False,
+            )  # fmt: skip
+            fit = found.fit(self.rule)
         self.alphas_ = found.strengths / total if np.ndim(self.l1_ratio) else found.strengths[0] / total
         self.deviance_path_ = found.fold_deviance if np.ndim(self.l1_ratio) else found.fold_deviance[0]
         self.l1_ratio_ = found.best_l1_ratio
         chosen = found.best_strength if self.rule == "best" else found.one_se_strength
         self.alpha_ = chosen / total
-        return self._keep(found.fit(self.rule))
+        return self._keep(fit)
 
     def _folds(self, X, y):
         """(n,) numbers of the folds that scikit-learn's splitter makes."""

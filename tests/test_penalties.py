@@ -11,7 +11,9 @@ import pytest
 
 import jglm
 from jglm import families, penalties
+from jglm.designs import Dense
 from jglm.fitting import looks
+from jglm.fitting.iterate import by_irls
 from jglm.regularization import paths, pathwise
 from jglm.solvers.proximal import minimize
 from jglm.terms import Terms, unbounded
@@ -338,6 +340,18 @@ def centred(problem, flat):
     return shaped
 
 
+def test_classes_that_are_alike_have_a_null_point_in_few_steps():
+    """A constant more on every class changes nothing, so the Hessian is singular; the optimum is the shares."""
+    with jax.enable_x64(True):
+        problem = problem_of("categorical")
+        null = problem.as_design(Dense(np.ones((len(X), 1))))
+        found = by_irls(null, None, 1e-9, 50)
+    shares = null.prepared.y.T @ W / W.sum()
+    assert found.status.converged
+    assert len(found.history) < 10
+    np.testing.assert_allclose(np.exp(found.flat) / np.exp(found.flat).sum(), shares, rtol=1e-10)
+
+
 @pytest.mark.parametrize("family", ["poisson", "gamma", "categorical"])
 def test_all_strengths_at_once_end_where_one_after_the_other_do(family, monkeypatch):
     monkeypatch.setattr(looks, "PIECE", 512)
@@ -349,8 +363,9 @@ def test_all_strengths_at_once_end_where_one_after_the_other_do(family, monkeypa
         np.testing.assert_allclose(centred(problem, both.flat), centred(problem, one.flat), atol=1e-7)
         gradients = looks.Looks(problem)(both.flat, np.full(7, -1))[0]
         np.testing.assert_allclose(models.flat, both.flat, atol=1e-6)
-        assert np.max(pathwise.residuals(problem, grid, both.flat, gradients)) < 1e-8
-        assert np.min(pathwise.residuals(problem, grid * 1.1, both.flat, gradients)[1:]) > 1e-5
+        left = lambda grid: pathwise.residuals(problem.model, grid, both.flat, gradients, problem.prepared.weight.sum())
+        assert np.max(left(grid)) < 1e-8
+        assert np.min(left(grid * 1.1)[1:]) > 1e-5
         np.testing.assert_allclose(models.grad, gradients, atol=1e-3)
         slow = pathwise._one_by_one(problem, grid, 1e-9, None)
         np.testing.assert_allclose(centred(problem, slow.flat), centred(problem, one.flat), atol=1e-7)

@@ -6,6 +6,7 @@ compiled but the rows themselves.
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -112,9 +113,12 @@ def iterate(X, weight, flat, look, phi_of, penalty, tol, most=100):
     if not np.isfinite(here.objective) or not np.all(np.isfinite(flat)):
         return None
     status, late = Status.MAX_ITER, np.zeros_like(flat)
+    R: Any
     for _ in range(most):
         R, projected, fit, expected = _newton(X, weight, here, penalty, flat)
-        length, step, phi = np.linalg.norm(projected), linalg.solve_triangle(R, projected), phi_of(here)
+        step, phi = linalg.solve_triangle(R, projected), phi_of(here)
+        # Of a singular R (a constant more on every class) the rest of `projected` is rounding, and leads nowhere.
+        length = np.linalg.norm(np.dot(R, step) if np.all(np.isfinite(step)) else projected)
         decrement = length / np.sqrt(phi) if phi > 0 else (0.0 if length == 0 else np.inf)
         history.append((here.objective, float(np.max(np.abs(np.dot(R.T, projected))))))
         # Far from the optimum the dispersion can be so large that any distance looks small.

@@ -6,10 +6,12 @@ import functools
 import jax
 import numpy as np
 
+LEAST = 64
 
-def padded_size(n, least=64):
-    """The number of rows that n are padded to: a multiple of `least`, n plus at most an eighth or `least`."""
-    step = max(least, 1 << max(n.bit_length() - 4, 0))
+
+def padded_size(n, least=None):
+    """The number of rows that n are padded to: a multiple of `least` (LEAST), n plus at most an eighth or `least`."""
+    step = max(least or LEAST, 1 << max(n.bit_length() - 4, 0))
     return -(-n // step) * step
 
 
