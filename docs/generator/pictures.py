@@ -324,7 +324,7 @@ def of_links(names):
         color = f"C{len(ax.lines)}"
         ax.plot(lin[inside], mean[inside], color=color, label=name.replace("_", " "))
     axes[0].set(title="means between 0 and 1")
-    axes[1].set(title="other means", ylim=(-3, 6))
+    axes[1].set(title="other means", ylim=(-5, 6))
     for ax in axes:
         ax.set(xlabel="linear predictor Xθ", ylabel="mean")
         ax.legend(loc="lower right")
