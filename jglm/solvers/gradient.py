@@ -33,7 +33,8 @@ class Gradient:
     asks: str
 
     def __init__(self, alpha, steps=1000, tol=1e-10):
-        self.__dict__.update(alpha=strong(alpha), tol=strong(tol), max_iter=int(steps), asks=GRADIENT)
+        # One pass more than steps: the last one tells the gradient where they ended.
+        self.__dict__.update(alpha=strong(alpha), tol=strong(tol), max_iter=int(steps) + 1, asks=GRADIENT)
 
     def init(self, model, start, given):
         """`start` Unknowns to begin at; zeros where not `given`."""
