@@ -238,14 +238,14 @@ def kill(folder, times, longest, coef):
 
 # --------------------------------------------------------------------------- the page
 def markdown(runs, killed):
-    first = runs[0]
+    first, load = runs[0], max(run.load or 0 for run in runs)
     found = {run.library: run for run in runs}
     versions = ", ".join(f"{k} {v}" for k, v in sorted({k: v for r in runs for k, v in r.versions.items()}.items()))
     lines = [
         "# Benchmark: data larger than memory", "",
-        f"- Date: {first.date}; {first.cpu}, {record.cores()} cores; load average: {max(run.load or 0 for run in runs)}",
+        f"- Date: {first.date}; {first.cpu}, {record.cores()} cores; load average: {load}",
         *(["- **The machine was busy with other programs**: times by the clock are several times those of an idle one; "
-           "those of all cores together tell more"] if max(run.load or 0 for run in runs) > record.cores() + 0.5 else []),
+           "those of all cores together tell more"] if load > record.cores() + 0.5 else []),
         f"- {versions}",
         f"- {first.rows:,} rows, {first.gigabytes:g} GB decoded: 8 float32 and 4 float64 numbers, 6 factors of 3 to 50 "
         "levels stored as text, a count; Poisson regression with standard errors, 105 coefficients", "",
