@@ -18,6 +18,7 @@ def options(parser):
     grid.add_argument("--l1-ratio", type=float, nargs="+", default=[1.0], metavar="A", help="from 0 (ridge) to 1 "
                       "(lasso, the default)")  # fmt: skip
     grid.add_argument("--standardize", action="store_true", help="penalize the coefficients of columns of variance 1")
+    modelling.policy_options(parser)
     penalizing.options(parser)
     parser.set_defaults(start=None)
     parser.add_argument("--tol", type=float, default=1e-6, help="distance to the optimum in standard errors (1e-6)")
@@ -29,7 +30,7 @@ def options(parser):
 
 def asked(arguments, data) -> dict[str, Any]:
     """The keywords that `jglm.path` and `jglm.cross_validate` share; l1_ratio is a number or several."""
-    given = modelling.model(arguments)
+    given = modelling.model(arguments) | dict(missing=arguments.missing, unseen=arguments.unseen)
     ratios = arguments.l1_ratio
     strengths: Any = arguments.strengths
     if len(strengths) == 1:
