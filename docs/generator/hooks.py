@@ -37,8 +37,9 @@ def _listed(pages, made):
     """The pages of a section, `folder/*` written out."""
     if isinstance(pages, str):
         return pages
+    folder = lambda entry: isinstance(entry, str) and entry.endswith("/*")
     inside = lambda entry: [p for p in made if p.startswith(entry[:-1]) and p not in pages]
-    return [page for entry in pages for page in (inside(entry) if entry.endswith("/*") else [entry])]
+    return [page for entry in pages for page in (inside(entry) if folder(entry) else [entry])]
 
 
 def measured():
