@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas
@@ -17,6 +18,7 @@ import jglm
 from jglm import cli, families, penalties
 from jglm.commandline import calls, exitcodes, terminal
 from jglm.inputs import files
+from jglm.solvers import Status
 
 RNG = np.random.default_rng(2)
 N = 80
@@ -372,6 +374,8 @@ def test_every_end_has_its_exit_code(folder, capsys, monkeypatch):
     with pytest.raises(SystemExit) as usage:
         cli.main(["fit", "\x1b]0;title\x07"])
     assert usage.value.code == 2
+    for status, code in ((Status.CONVERGED, 0), (Status.FLOOR, 0), (Status.MAX_ITER, 1), (Status.INTERRUPTED, 130)):
+        assert exitcodes.of(SimpleNamespace(status=status, converged=status.converged)) == code
     for code in (0, 1, 2, 3, 4, 130):
         assert re.search(rf"^ +{code} ", exitcodes.TEXT, re.MULTILINE)
 

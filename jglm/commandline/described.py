@@ -8,8 +8,9 @@ NUMBERS = (
 
 
 def fit(found):
-    """What a fit found. A number that needs data which the fit no longer has is None."""
-    known = found.covariance is not None
+    """What a fit found. A number that needs data which the fit no longer has is None; so are standard errors of very
+    many coefficients."""
+    known = found.covariance is not None and not found._wide
     return {
         "family": found.family.name, "link": found.link.name,
         "formula": None if found.formula is None else found.formula.text,
