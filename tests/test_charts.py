@@ -49,6 +49,14 @@ def test_forest_of_several_predictors_and_without_standard_errors(frame):
     assert not charts.forest(alone).collections
 
 
+def test_forest_leaves_out_what_has_no_maximum(frame):
+    none = frame.assign(y=frame["y"].where(frame["g"] != "b", 0))
+    with pytest.warns(UserWarning, match="separat"):
+        fit = jglm.glm("y ~ x + g", none, family="poisson")
+    ax = charts.forest(fit)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["x", "g[T.c]"]
+
+
 def test_actual_expected_shows_its_table(fit, frame):
     table = fit.actual_expected("g", frame)
     ax = charts.actual_expected(fit, "g", data=frame)
@@ -58,8 +66,12 @@ def test_actual_expected_shows_its_table(fit, frame):
     np.testing.assert_allclose(ax.lines[1].get_ydata(), table["expected_mean"])
     low = ax.collections[0].get_segments()[1][0][1]
     np.testing.assert_allclose(low, table["low"].iloc[1] * table["expected_mean"].iloc[1])
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b", "c"]
     few = charts.actual_expected(fit, "x", bins=12, most=3)
     assert len(few.lines[0].get_ydata()) == 3
+    low, high = fit.actual_expected("x", bins=3).index[0].split(" to ")
+    label = charts.actual_expected(fit, "x", bins=3).get_xticklabels()[0].get_text()
+    assert label == f"{float(low):.4g} to {float(high):.4g}"
 
 
 def test_calibration_lift_and_double_lift_show_their_tables(fit, frame):

@@ -6,15 +6,16 @@ from jglm.charts.style import FITTED, OBSERVED, RULE, axes, count, plain, plain_
 
 
 def forest(fit, ax=None, level=0.95, most=60, ratios=None):
-    """Coefficients with their intervals, the intercept left out; of more than `most` those with the largest |t|.
+    """Coefficients with their intervals, without the intercept and those along which the likelihood has no maximum; of
+    more than `most` those with the largest |t|.
 
     ratios: draw exp(coef) on a logarithmic axis, the factor by which the mean is multiplied; None: where the link is
     the logarithm. A fit without standard errors has its coefficients alone, the largest.
     """
     named, values, ends, size = _estimates(fit, level)
-    on = np.isfinite(values) & np.array([name != "Intercept" for name, _ in named], bool)
+    on = np.isfinite(values) & np.array([name not in ("Intercept", *fit.separated) for name, _ in named], bool)
     if not on.any():
-        raise ValueError("the fit has no coefficients besides the intercept; there is nothing to draw")
+        raise ValueError("the fit has no coefficients with a maximum besides the intercept; there is nothing to draw")
     kept = np.sort(np.argsort(np.where(on, -size, np.inf), kind="stable")[: min(most, int(on.sum()))])
     ratios = fit.link.name == "log" if ratios is None else ratios
     shown = np.exp if ratios else lambda v: v

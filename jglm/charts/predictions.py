@@ -49,13 +49,23 @@ def draw_actual_expected(table, name, ax=None, most=30):
     actual = table["actual_mean"].to_numpy()
     ax.errorbar(place, actual, _reach(table), fmt="o", ms=4, lw=1, color=OBSERVED, label="actual, 95%")
     ax.plot(place, table["expected_mean"], color=FITTED, marker="_", ms=9, lw=1.2, label="expected")
-    crowded = len(table) > 6 or max(len(str(v)) for v in table.index) > 8
-    ax.set_xticks(place, [plain(v, 18) for v in table.index], rotation=90 if crowded else 0)
+    labels = [_label(v) for v in table.index]
+    crowded = len(table) > 6 or max(map(len, labels)) > 8
+    ax.set_xticks(place, labels, rotation=90 if crowded else 0)
     ax.set(xlabel=plain(name), ylabel="mean", title=f"Actual and expected by {plain(name)}")
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.15 * (high - low))  # room for the legend
     ax.legend(frameon=False, loc="upper right", ncols=2)
     return ax
+
+
+def _label(value):
+    """A group in a few letters: the ends of a bin, and other numbers that are not whole, to four digits."""
+    ends = str(value).split(" to ") if isinstance(value, str) else [value]
+    try:
+        return " to ".join(f"{float(end):.4g}" if float(end) % 1 else str(end) for end in ends)
+    except ValueError:
+        return plain(value, 18)
 
 
 def _reach(table):

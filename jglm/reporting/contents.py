@@ -90,7 +90,7 @@ def coefficients(of):
     for table in overview.parameters(fit):
         cells = [[Cell(str(v)) for v in row] for row in table.rows]
         section.tables.append(Grid("Parameters of the family", table.heads, cells, table.title or "Parameters"))
-    drawn = sum(row[0].text != "Intercept" for row in rows)
+    drawn = sum(row[0].text not in ("Intercept", *fit.separated) for row in rows)
     if drawn > IN_FOREST:
         section.lead += f" The chart has the {IN_FOREST} that stand out most."
     section.draw(charts.forest, fit, most=IN_FOREST, size=(svg.SIZE[0], 0.8 + 0.19 * min(drawn, IN_FOREST)))
@@ -106,7 +106,8 @@ def _coefficient_rows(fit):
             value = fit.params[at]
             row = [Cell(name), *([] if own is None else [Cell(own)])]
             row.append(Cell("aliased") if np.isnan(value) else decimals(value))
-            row += [decimals(np.exp(value))] if ratio else []
+            with np.errstate(over="ignore"):  # of a coefficient without an optimum
+                row += [decimals(np.exp(value))] if ratio else []
             if ends is not None:
                 row += [decimals(fit.bse[at]), decimals(fit.tvalues[at], 3), probability(fit.pvalues[at])]
                 row += [decimals(v) for v in ends[at]]
