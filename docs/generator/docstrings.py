@@ -14,12 +14,12 @@ def as_markdown(text):
     described together joined by spaces that do not part them.
 
     >>> as_markdown("One.\\n\\n>>> 1 + 1\\n2\\n\\nMore.")
-    'One.\\n\\n```python\\n>>> 1 + 1\\n2\\n```\\n\\nMore.'
+    'One.\\n\\n```pycon\\n>>> 1 + 1\\n2\\n```\\n\\nMore.'
     """
 
     def fenced(match):
         code = textwrap.dedent(match[0].replace("<BLANKLINE>", ""))
-        return textwrap.indent(f"```python\n{code}\n```", match["indent"])
+        return textwrap.indent(f"```pycon\n{code}\n```", match["indent"])
 
     joined = GROUP.sub(lambda match: "    " + match[0].strip().replace(" ", "\N{NO-BREAK SPACE}"), text)
     return EXAMPLE.sub(fenced, joined)

@@ -17,6 +17,7 @@ import reference
 ROOT = Path(__file__).parents[2]
 RESULTS, MEASURED = "benchmarks/results", "measured"
 ELSEWHERE = re.compile(r"\]\((?:\.\./)+(?P<path>(?:benchmarks|tests|jglm|[A-Z]+\.md)[^)\s]*)\)")
+EXAMPLES = re.compile(r"^```python\n>>>", re.MULTILINE)  # whose copies are to have neither prompts nor output
 INLINE = re.compile(r'<span class="arithmatex">\\\((?P<tex>.*?)\\\)</span>', re.DOTALL)
 SIGN = re.compile(r"(<mo[^>]*>&#x000(?:28|3D|7B);</mo>)<mo>&#x02212;</mo>")
 DISPLAY = re.compile(r'<div class="arithmatex">\s*\\\[(?P<tex>.*?)\\\]\s*</div>', re.DOTALL)
@@ -58,7 +59,7 @@ def measured():
 
 
 def on_page_markdown(markdown, page, **_):
-    """Links that leave docs/, which are right in a checkout, as links within the site or as plain words."""
+    """Links that leave docs/, which are right in a checkout, as links within the site; examples told from scripts."""
     up = "../" * page.file.src_uri.count("/")
 
     def inside(match):
@@ -67,7 +68,7 @@ def on_page_markdown(markdown, page, **_):
             return f"]({up}{MEASURED}/{path.removeprefix(f'{RESULTS}/')})"
         raise ValueError(f"{page.file.src_uri} links to {path}, which is no page of the site; name it in `code`")
 
-    return ELSEWHERE.sub(inside, markdown)
+    return EXAMPLES.sub("```pycon\n>>>", ELSEWHERE.sub(inside, markdown))
 
 
 def on_page_content(html, **_):
