@@ -144,6 +144,8 @@ def _penalty_notes(fit):
             return
         if kind in ("Bounds", "Constraints"):
             yield f"Coefficients are {'bounded' if kind == 'Bounds' else 'constrained'}."
+        elif kind in named and not np.any(part.strength):
+            continue  # such as the ridge part of a standardized lasso
         elif kind in named:
             lasso = kind == "ElasticNet" and float(np.asarray(part.l1_ratio)) == 1
             yield f"{'Lasso' if lasso else named[kind]} penalty of strength {float(np.asarray(part.strength)):.4g}."
