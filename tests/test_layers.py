@@ -22,7 +22,8 @@ ORDER = (
     "drivers", "reporting.tables", "reporting.summary", "fitting.linalg", "fitting.squares", "batches.stacked",
     "batches.lanes", "batches.lockstep", "batches.batch", "sharing.shards", "fitting.irls", "inference.tails",
     "inference.profiling", "diagnostics.recession", "inputs.checks", "inputs.response", "inputs.matrix", "inputs.data",
-    "inputs.frames", "inputs.grammar", "inputs.coding", "inputs.policies", "inputs.plain", "inputs.formula",
+    "inputs.frames", "inputs.wholefile", "inputs.grammar", "inputs.coding", "inputs.policies", "inputs.plain",
+    "inputs.formula",
     "inputs.factors", "fitting.progress", "fitting.problem", "fitting.passes", "fitting.iterate", "fitting.looks",
     "fitting.constrained", "fitting.workingset", "regularization.pathwise", "fitting.sketch", "fitting.minibatches",
     "fitting.joint", "fitting.deferred", "diagnostics.leverage", "fitting.firth", "inputs.labels", "inference.sandwich",
@@ -53,13 +54,14 @@ ORDER = (
     "lab.experiments.steps", "lab.worker", "lab.server", "commandline", "commandline.exitcodes", "commandline.terminal",
     "commandline.calls", "commandline.described", "commandline.tables", "commandline.chosen", "commandline.penalizing",
     "commandline.modelling", "commandline.fit", "commandline.predict", "commandline.summary", "commandline.report",
-    "commandline.strengths", "commandline.path", "commandline.cv", "commandline.bootstrap", "commandline.anova",
-    "commandline.test", "commandline.compare", "commandline.check", "commandline.families", "commandline.demo",
-    "commandline.lab", "commandline.completion", "cli", "__main__",
+    "commandline.export", "commandline.strengths", "commandline.path", "commandline.cv", "commandline.bootstrap",
+    "commandline.anova", "commandline.test", "commandline.compare", "commandline.check", "commandline.families",
+    "commandline.demo", "commandline.lab", "commandline.completion", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix
-EDGE = {"estimators": {"sklearn"}, "inference.marginaleffects": {"marginaleffects", "polars"}}  # modules whose classes are those of another library
+# Modules whose classes are those of another library.
+EDGE = {"estimators": {"sklearn"}, "inference.marginaleffects": {"marginaleffects", "polars"}}
 CORE_LAYERS = ORDER[: ORDER.index("drivers") + 1]
 
 
@@ -113,7 +115,8 @@ def test_the_core_imports_only_jax_numpy_optax():
 
 def test_no_module_is_named_like_a_public_function():
     names = {name.split(".")[0] for name, _ in modules()}
-    functions = {n for n in jglm.__all__ if n not in ("families", "links", "penalties", "solvers", "distributed", "charts")}
+    folders = {"families", "links", "penalties", "solvers", "distributed", "charts"}
+    functions = set(jglm.__all__) - folders
     assert not names & functions
     for name in jglm.__all__:
         assert getattr(jglm, name) is not None

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from jglm.commandline import modelling, penalizing, tables, terminal
+from jglm.inputs import wholefile
 
 
 def options(parser):
@@ -61,8 +62,8 @@ def draw(found, path):
     if ending not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--plot {path!r}: the ending must be .png, .svg or .pdf")
     figure = found.plot().figure
-    figure.savefig(f"{path}.part", format=ending[1:], dpi=130, bbox_inches="tight")
-    os.replace(f"{path}.part", path)
+    with wholefile.appearing(path) as temporary:
+        figure.savefig(temporary, format=ending[1:], dpi=130, bbox_inches="tight")
 
 
 def keep(arguments, found, table):

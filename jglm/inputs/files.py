@@ -1,8 +1,8 @@
 """Tables on disk: CSV, Parquet and Feather, by their ending."""
 
-import os
-import tempfile
 from pathlib import Path
+
+from jglm.inputs import wholefile
 
 READERS = {".csv": "read_csv", ".parquet": "read_parquet", ".pq": "read_parquet", ".feather": "read_feather",
            ".arrow": "read_feather"}  # fmt: skip
@@ -41,13 +41,7 @@ def read(path):
 
 def write(frame, path):
     """Write a pandas frame; it appears under its name only when it is whole."""
-    ending, path = kind(path), Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix="".join(path.suffixes[-2:]))
-    os.close(handle)
-    try:
-        options = {"index": False} if ending != ".feather" and ending != ".arrow" else {}
+    ending = kind(path)
+    options = {"index": False} if ending != ".feather" and ending != ".arrow" else {}
+    with wholefile.appearing(path) as temporary:
         getattr(frame, WRITERS[ending])(temporary, **options)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -5,11 +5,11 @@ The container knows nothing of fits: a dictionary of NumPy arrays and a dictiona
 
 import hashlib
 import json
-import os
-import secrets
 from pathlib import Path
 
 import numpy as np
+
+from jglm.inputs import wholefile
 
 FORMAT = "jglm-model"
 VERSION = 2  # of what a file holds; `upgrades` has the steps from older ones
@@ -24,15 +24,8 @@ def write(path, arrays, facts):
     text = json.dumps({"format": FORMAT, "version": VERSION, **facts}, allow_nan=True)
     arrays = {k: np.array(v, order="C") for k, v in arrays.items()}
     data = save(arrays, metadata={"jglm": text, "sha256": digest(text, arrays)})
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as f:  # with the rights of any new file, which mkstemp does not give
-            f.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with wholefile.appearing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def read(path):

@@ -2,13 +2,12 @@
 
 import base64
 import hashlib
-import os
-import secrets
 from importlib import resources
 from pathlib import Path
 
 import jglm
 from jglm import cache
+from jglm.inputs import wholefile
 from jglm.reporting import overview
 from jglm.reporting.contents import Subject
 
@@ -17,14 +16,8 @@ def write(fit, path, data, compare, title, new):
     """See `Fit.report`."""
     path = Path(path)
     text = page(fit, data, compare, title, **new)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("x", encoding="utf-8") as out:
-            out.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with wholefile.appearing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 

@@ -1,13 +1,12 @@
 """Predictions for a stream: its pieces by threads, in order, into a Parquet file that appears when it is whole."""
 
 import contextlib
-import os
-import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+from jglm.inputs import wholefile
 from jglm.streams.sources import first_line
 from jglm.streams.threads import in_order
 
@@ -85,26 +84,23 @@ def write(out, parts, names):
     import pyarrow.parquet as pq
 
     out = Path(out)
-    handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-    os.close(handle)
     writer = None
     try:
-        for part in parts:
-            table = np.asarray(part).reshape(len(part), -1)
-            if table.shape[1] != len(names):
-                names = [f"{names[0]}[{j}]" for j in range(table.shape[1])]
-            batch = pa.table({name: pa.array(column) for name, column in zip(names, table.T, strict=True)})
+        with wholefile.appearing(out) as temporary:
+            for part in parts:
+                table = np.asarray(part).reshape(len(part), -1)
+                if table.shape[1] != len(names):
+                    names = [f"{names[0]}[{j}]" for j in range(table.shape[1])]
+                batch = pa.table({name: pa.array(column) for name, column in zip(names, table.T, strict=True)})
+                if writer is None:
+                    writer = pq.ParquetWriter(temporary, batch.schema)
+                writer.write_table(batch)
             if writer is None:
-                writer = pq.ParquetWriter(temporary, batch.schema)
-            writer.write_table(batch)
-        if writer is None:
-            raise ValueError("the stream has no rows; there is nothing to predict")
-        writer.close()
-        os.replace(temporary, out)
+                raise ValueError("the stream has no rows; there is nothing to predict")
+            writer.close()
     except BaseException as error:
         if writer is not None and writer.is_open:
             _close_quietly(writer)
-        Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise OSError(error.errno or 0, f"{out} cannot be written: {first_line(error)}; nothing of it was left "
                           "behind") from error  # fmt: skip
