@@ -10,8 +10,8 @@ import warnings
 from jglm.commandline import exitcodes, terminal
 
 COMMANDS = (
-    "fit", "predict", "summary", "report", "path", "cv", "bootstrap", "anova", "test", "compare", "check", "families",
-    "demo", "lab", "completion",
+    "fit", "predict", "summary", "report", "export", "path", "cv", "bootstrap", "anova", "test", "compare", "check",
+    "families", "demo", "lab", "completion",
 )  # fmt: skip
 EXAMPLES = """examples:
   jglm fit policies.parquet "claims ~ age + C(region)" --family poisson --exposure years --out model.jglm

@@ -13,8 +13,9 @@ import pandas
 import pytest
 
 import jglm
-from jglm import links
-from jglm.keeping import pieces, tabulated
+from jglm import cli, links
+from jglm.inputs.formula import Formula
+from jglm.keeping import numpyterms, pieces, tabulated
 
 ROOT = Path(__file__).parents[1]
 SCORER = ROOT / "docs" / "examples" / "score_rating_table.py"
@@ -244,6 +245,14 @@ def test_other_endings_are_refused(tmp_path):
         fit("offsets").export(tmp_path / "rates.xls")
 
 
+def test_the_command_line_exports_a_model_file(tmp_path, capsys):
+    fit("offsets").save(tmp_path / "m.jglm")
+    assert cli.main(["export", str(tmp_path / "m.jglm"), str(tmp_path / "rates.json")]) == 0
+    assert json.loads((tmp_path / "rates.json").read_text("utf-8")) == fit("offsets").scoring_table().plain()
+    assert re.search(r"\d+ lines of 5 terms written to .*rates.json", capsys.readouterr().err)
+    assert cli.main(["export", str(tmp_path / "m.jglm"), str(tmp_path / "rates.txt")]) == 2
+
+
 def test_the_page_shows_the_scorer_as_it_is():
     page = (ROOT / "docs" / "model_files.md").read_text(encoding="utf-8")
     shown = re.search(r"```python\nimport math\n(.*?)```", page, re.S)[1].strip()
@@ -298,6 +307,20 @@ def test_numpy_knows_splines_policies_and_classes(tmp_path):
                                    classes.predict(new.dropna()), rtol=1e-14)  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["cr(x, df=5)", "cc(x, df=4)", "cr(x, df=4, constraints='center')", "cc(x, df=2)",
+     "cs(x, df=3, extrapolation='clip')", "cr(x, df=5, extrapolation='zero')"],
+)  # fmt: skip
+def test_cubic_splines_of_numpy_are_those_of_formulaic(text):
+    fitted = Formula(f"~ {text} - 1", one_sided=True)
+    fitted.fit(FRAME[["x"]])
+    new = pandas.DataFrame({"x": np.linspace(0, 120, 40)})
+    made = numpyterms.numbers(text, {"x": new.x.to_numpy()}, fitted.spec.transform_state)
+    assert [text + suffix for suffix in made] == fitted.names
+    np.testing.assert_allclose(np.column_stack(list(made.values())), fitted.transform(new)[0], rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize("case", ["1c.gamma", "2.gamma", "2.ridge", "2.lasso", "1a.classes"])
 def test_numpy_reads_files_of_arrays_of_every_version(case):
     path = Path(__file__).parent / "references" / "modelfiles" / f"{case}.jglm"
@@ -309,8 +332,7 @@ def test_numpy_reads_files_of_arrays_of_every_version(case):
 
 @pytest.mark.parametrize(
     ("case", "words"),
-    [("1a.counts", "version 1"), ("2.text", "needs its log-partition"), ("2.ordinal", "needs its log-partition"),
-     ("2.transforms", "not evaluated by NumPy alone")],
+    [("1a.counts", "version 1"), ("2.text", "needs its log-partition"), ("2.ordinal", "needs its log-partition")],
 )  # fmt: skip
 def test_what_numpy_alone_cannot_say_is_refused(case, words):
     path = Path(__file__).parent / "references" / "modelfiles" / f"{case}.jglm"
@@ -318,6 +340,12 @@ def test_what_numpy_alone_cannot_say_is_refused(case, words):
     rows = np.ones((3, 2)) if case == "2.text" else frame
     with pytest.raises(ValueError, match=words):
         jglm.NumpyModel(path).predict(rows)
+
+
+def test_contrasts_that_numpy_does_not_make_are_refused(tmp_path):
+    jglm.glm("y ~ C(h, contr.helmert)", FRAME, family="poisson").save(tmp_path / "m.jglm")
+    with pytest.raises(ValueError, match="contrasts that NumPy alone does not make"):
+        jglm.NumpyModel(tmp_path / "m.jglm").predict({"h": ["u"]})
 
 
 def test_numpy_alone_imports_neither_jax_nor_pandas(tmp_path):

@@ -1,7 +1,8 @@
 """The factors of a formula by NumPy alone: arithmetic, elementwise functions and transforms with their kept states.
 
 The text of a factor is walked as a tree and never run; what is not listed here is refused. The numbers are those of
-formulaic to the last bit, since every operation is the same and in the same order.
+formulaic to the last bit, since every operation is the same and in the same order; cubic regression splines alone, for
+which it solves a banded system, to rounding.
 """
 
 import ast
@@ -150,15 +151,8 @@ def poly(x, state, degree=1, raw=False):
 def bs(x, state, df=None, knots=None, degree=3, include_intercept=False, lower_bound=None, upper_bound=None,
        extrapolation="raise"):  # fmt: skip
     """B-splines by the recursion of Cox and de Boor (de Boor 1978, chapter X)."""
-    low, high, t = float(state["lower_bound"]), float(state["upper_bound"]), state["knots"]
-    outside = (x < low) | (x > high)
-    if extrapolation == "raise" and np.any(outside):
-        raise ValueError(f"a spline has {int(np.sum(outside))} values outside of {low:g} to {high:g}, its range at the "
-                         f"fit (first: row {int(np.argmax(outside))})")  # fmt: skip
-    if extrapolation == "clip":
-        x = np.clip(x, low, high)
-    elif extrapolation == "na":
-        x = np.where(outside, np.nan, x)
+    x, _ = _bounded(x, state, extrapolation)
+    t = state["knots"]
     alpha = lambda i, j: (x - t[i]) / (t[i + j] - t[i]) if t[i + j] != t[i] else 0
     B = {i: _within(x, t, i, degree, extrapolation == "extend") for i in range(len(t) - 1)}
     for d in range(1, degree + 1):
@@ -174,6 +168,57 @@ def _within(x, t, i, degree, extends):
     return ((x >= t[i]) & ((x <= t[i + 1]) if last else (x < t[i + 1]))).astype(float)
 
 
+def cubic(x, state, df=None, knots=None, lower_bound=None, upper_bound=None, constraints=None, extrapolation="extend"):
+    """Natural or cyclic cubic regression splines by their values at the knots (Wood 2006, section 4.1.2)."""
+    x, outside = _bounded(x, state, extrapolation)
+    t, cyclic = np.array(state["knots"]), bool(state["cyclic"])
+    if cyclic:
+        x, round_ = x.copy(), t[-1] - t[0]
+        x[x > t[-1]] = t[0] + (x[x > t[-1]] - t[-1]) % round_
+        x[x < t[0]] = t[-1] - (t[0] - x[x < t[0]]) % round_
+    j = np.clip(np.searchsorted(t, x) - 1, 0, len(t) - 2)
+    n, gap = len(t) - cyclic, np.diff(t)
+    up, h, right, left = (j + 1) % n, gap[j], t[j + 1] - x, x - t[j]
+    below = np.where(x > t[-1], 0.0, right**3 / (6 * h)) - h * right / 6
+    above = np.where(x < t[0], 0.0, left**3 / (6 * h)) - h * left / 6
+    values, bends = np.eye(n), _bends(gap, cyclic)
+    parts = ((right / h, values[j]), (left / h, values[up]), (below, bends[j]), (above, bends[up]))
+    basis = np.sum([weight[:, None] * rows for weight, rows in parts], axis=0)
+    if state["constraints"] is not None:
+        held = np.asarray(state["constraints"], float)
+        basis = basis @ np.linalg.qr(held.T, mode="complete")[0][:, len(held) :]
+    basis[outside & (extrapolation == "zero")] = 0.0
+    return {f"[{k + 1}]": column for k, column in enumerate(basis.T)}
+
+
+def _bends(h, cyclic):
+    """(n, n) second derivatives at the knots of the spline that is 1 at one knot and 0 at the others."""
+    n = len(h) + (0 if cyclic else 1)
+    B, D = np.zeros((n, n)), np.zeros((n, n))
+    for i in range(0 if cyclic else 1, n):
+        before, after = h[i - 1], h[i % len(h)]
+        B[i, i - 1] = B[i - 1, i] = before / 6
+        D[i, i - 1] = D[i - 1, i] = 1 / before
+        B[i, i], D[i, i] = (before + after) / 3, -1 / before - 1 / after
+    inner = slice(None) if cyclic else slice(1, -1)
+    found = np.zeros((n, n))
+    found[inner] = np.linalg.solve(B[inner, inner], D[inner])  # a natural spline is straight at its ends
+    return found
+
+
+def _bounded(x, state, extrapolation):
+    """(numbers as a spline takes them, which lie outside of its range)."""
+    low, high = float(state["lower_bound"]), float(state["upper_bound"])
+    outside = (x < low) | (x > high)
+    if extrapolation == "raise" and np.any(outside):
+        raise ValueError(f"a spline has {int(np.sum(outside))} values outside of {low:g} to {high:g}, its range at the "
+                         f"fit (first: row {int(np.argmax(outside))})")  # fmt: skip
+    if extrapolation == "clip":
+        x = np.clip(x, low, high)
+    return np.where(outside, np.nan, x) if extrapolation == "na" else x, outside
+
+
 TRANSFORMS = {
     "I": same, "offset": same, "center": centered, "scale": scale, "standardize": scale, "poly": poly, "bs": bs,
+    "cr": cubic, "cs": cubic, "cc": cubic,
 }  # fmt: skip
