@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jglm.inputs import checks
+from jglm.inputs import checks, wholefile
 
 STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -15,7 +15,8 @@ def write(table, path):
     """Write a `ScoringTable` as the ending of the path says: .csv, .json or .xlsx; returns the path."""
     path = Path(path)
     checks.choice("the ending of a scoring table", path.suffix.lower(), tuple(WRITERS))
-    WRITERS[path.suffix.lower()](table, path)
+    with wholefile.appearing(path) as temporary:
+        WRITERS[path.suffix.lower()](table, temporary)
     return path
 
 
