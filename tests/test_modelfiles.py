@@ -206,8 +206,8 @@ def test_plain_values_come_back_as_they_were(value):
     "value",
     [1.5, [1], {}, {"float": 1}, {"float": "one"}, {"float": "0x1p9999"}, {"set": [1]}, {"list": 3},
      {"array": [1], "shape": [2]}, {"array": [1], "shape": [-1]}, {"array": ["a"], "shape": [1]},
-     {"array": [1], "shape": [10**30]}, {"array": [1], "shape": "x"}, {"list": [], "tuple": []}, {"dict": [[1]]}, {"dict": [[{"list": []}, 1]]},
-     {"dict": 3}, mutations.deep(30)],
+     {"array": [1], "shape": [10**30]}, {"array": [1], "shape": "x"}, {"list": [], "tuple": []},
+     {"dict": [[1]]}, {"dict": [[{"list": []}, 1]]}, {"dict": 3}, mutations.deep(30)],
     ids=lambda v: str(v)[:40],
 )  # fmt: skip
 def test_values_that_no_file_has_are_refused(value):
