@@ -171,10 +171,8 @@ def child(name, folder, cache, threads):
         from benchmarks import stream_rivals
 
         found = getattr(stream_rivals, name)(folder, threads)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + (
-        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss if name == "spark" else 0
-    )
-    print(json.dumps(found | dict(peak_mb=used / 1024)))
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 + found.pop("children_mb", 0.0)
+    print(json.dumps(found | dict(peak_mb=used)))
 
 
 # --------------------------------------------------------------------------- the runs

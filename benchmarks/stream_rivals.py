@@ -4,6 +4,7 @@ Coefficients in jglm's order: the constant, numbers, then the levels of every fa
 """
 
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -133,5 +134,12 @@ def spark(folder, threads):
         coef += values[at : at + size - 1][::-1].tolist()
         at += size - 1
     seconds = time.perf_counter() - begun
+    java = _peak(session.sparkContext._gateway.proc.pid)
     session.stop()
-    return dict(seconds=seconds, coef=coef, versions={"pyspark": pyspark.__version__})
+    return dict(seconds=seconds, coef=coef, versions={"pyspark": pyspark.__version__}, children_mb=java)
+
+
+def _peak(pid):
+    """The most memory that a process has had, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
