@@ -11,7 +11,7 @@ from jglm.streams.store import Store
 from jglm.streams.threads import in_order
 
 SAMPLE = 300_000  # rows, or a hundredth of all where that is more: three times as many save a pass
-BYTES = 1 << 27  # of the sample
+BYTES = 1 << 26  # of the sample, whose fit takes about ten times that
 SEED = 0
 CLASSES = 1000  # distinct numbers of a response of labels, at most
 
