@@ -7,7 +7,7 @@ import numpy as np
 
 from jglm.inputs import checks
 from jglm.reporting.summary import number
-from jglm.reporting.tables import Exported, Sheet
+from jglm.reporting.tables import Sheet, Tabulated
 
 STATISTICS = {
     "Observations": "nobs", "Coefficients": "rank", "Dispersion": "scale", "Deviance": "deviance",
@@ -18,7 +18,7 @@ STARS = "* p < 0.05, ** p < 0.01, *** p < 0.001"
 
 
 @dataclass(repr=False)
-class Comparison(Exported):
+class Comparison(Tabulated):
     """Fits side by side; prints as a table, shows as HTML in a notebook, and is written by `to_latex`, `to_markdown`
     and `to_gt`.
 

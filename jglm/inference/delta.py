@@ -16,7 +16,7 @@ from jglm.fitting.problem import flatten_host
 from jglm.inference import tails
 from jglm.inputs import checks
 from jglm.reporting.summary import number, p_value
-from jglm.reporting.tables import Exported, Sheet, shown
+from jglm.reporting.tables import Sheet, Tabulated, shown
 
 EXTRAS = ("family_params", "X", "y", "weights", "offset")
 BACK = {"exp": jnp.exp, "logistic": jax.nn.sigmoid}
@@ -25,7 +25,7 @@ SHOWN = 40  # rows of a printed table
 
 
 @dataclass(repr=False)
-class Estimates(Exported):
+class Estimates(Tabulated):
     """Functions of the parameters: values, standard errors, tests and intervals, with their joint covariance. Shown as
     a table, and written by `to_latex`, `to_markdown` and `to_gt`.
 

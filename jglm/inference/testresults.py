@@ -9,7 +9,7 @@ import numpy as np
 from jglm.inference import tails
 from jglm.inputs import checks
 from jglm.reporting.summary import Summary, Table, _table_text, number, p_value
-from jglm.reporting.tables import Exported, Sheet
+from jglm.reporting.tables import Sheet, Tabulated
 
 ADJUSTMENTS = ("holm", "hochberg", "hommel", "bonferroni", "BH", "fdr", "BY", "none")
 
@@ -51,7 +51,7 @@ class HypothesisTest:
 
 
 @dataclass(repr=False)
-class HypothesisTests(Exported):
+class HypothesisTests(Tabulated):
     """Several tests side by side: `columns` {name: (m,)} of the `rows` (names); prints as a table, and is written by
     `to_latex`, `to_markdown` and `to_gt`.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jglm.reporting.tables import Exported, Sheet
+from jglm.reporting.tables import Sheet, Tabulated
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Table:
     rows: list
 
 
-class Summary(Exported):
+class Summary(Tabulated):
     """What `fit.summary()` returns: prints as text, shows as a table in a notebook, and is written by `to_latex`,
     `to_markdown` and `to_gt`."""
 

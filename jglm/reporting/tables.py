@@ -1,6 +1,7 @@
 """Tables of written numbers for documents: LaTeX (booktabs), Markdown and great_tables, names escaped; and data frames
 as HTML."""
 
+import abc
 import html
 import re
 import textwrap
@@ -32,11 +33,12 @@ class Sheet:
         return [[*map(str, row), *[""] * (len(self.heads) - len(row))] for row in block[1]]
 
 
-class Exported:
+class Tabulated(abc.ABC):
     """What prints as a table, as LaTeX, Markdown and a great_tables object; `_sheet()` says what is in it."""
 
+    @abc.abstractmethod
     def _sheet(self) -> Sheet:
-        raise NotImplementedError
+        """What is in it."""
 
     def to_latex(self, caption=None, label=None):
         """LaTeX for `\\usepackage{booktabs}`: a tabular, within a table environment where there is a caption or label.
@@ -54,7 +56,7 @@ class Exported:
 
 # --------------------------------------------------------------------------- LaTeX
 def latex(sheet, caption=None, label=None):
-    """See `Exported.to_latex`."""
+    """See `Tabulated.to_latex`."""
     width = len(sheet.heads)
     spanned = lambda text: rf"\multicolumn{{{width}}}{{l}}{{{text}}} \\"
     lines = [rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule", _latex_row(sheet.heads)]
@@ -90,7 +92,7 @@ def escaped(text):
 
 # --------------------------------------------------------------------------- Markdown
 def markdown(sheet):
-    """See `Exported.to_markdown`."""
+    """See `Tabulated.to_markdown`."""
     clean = lambda text: html.escape(str(text), quote=False).translate(_MARKDOWN)
     line = lambda row: "| " + " | ".join(map(clean, row)) + " |"
     lines = [line(sheet.heads), "|:---|" + "---:|" * (len(sheet.heads) - 1)]
@@ -104,7 +106,7 @@ def markdown(sheet):
 
 # --------------------------------------------------------------------------- great_tables
 def great_table(sheet):
-    """See `Exported.to_gt`."""
+    """See `Tabulated.to_gt`."""
     import pandas
     from great_tables import GT
 
