@@ -72,7 +72,7 @@ def fit(X, y, family, link, penalty, given, options):
     try:
         data = fitting.first_pass(stream, layout, checkpoint, bar)
         if "groups" in layout.given:
-            data.groups = told_by(layout.given["groups"], data, stream, CLUSTERS)
+            data.clusters = told_by(layout.given["groups"], data, stream, CLUSTERS)
         found, known = fitting.fit(data, penalty, options)
     finally:
         if bar is not None:

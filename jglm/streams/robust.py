@@ -23,7 +23,7 @@ def check(kind, groups):
 
 def covariance(fit, data):
     """(the covariance (P, P) as `sandwich.covariance` has it, how many clusters, or None); one pass."""
-    check(fit.covariance, None if data.groups is None else data.groups.column)
+    check(fit.covariance, None if data.clusters is None else data.clusters.column)
     if fit._joins:
         raise ValueError("robust covariances of coefficients together with the family's parameters are for data in "
                          "memory; use 'model'")  # fmt: skip
@@ -43,7 +43,7 @@ def covariance(fit, data):
         if kind in BY_ROWS:
             middle = data.total(lambda block: sandwich.of_rows(pieces(block), kind, _copies(fit, block)))
             return sandwich.factor(kind, 0, fit.nobs, P) * inverse @ middle @ inverse, None
-        parts = data.fold(lambda block: _by_cluster(pieces(block), block), _joined)
+        parts = data.clustered().fold(lambda block: _by_cluster(pieces(block), block), _joined)
         known, sums = _whole(data.stream.together.gather(parts))
         if len(known) < 2:
             raise ValueError("groups has a single group; between-group variation needs at least two")

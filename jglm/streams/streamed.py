@@ -48,13 +48,20 @@ class Streamed:
         self.bar: Any = None  # a `Passes` that tells how far a pass is
         self.checkpoint: Any = Nothing()
         self.label = ""  # of the pass, for its checkpoint
-        self.groups: Any = None  # one of `streams.groups`: folds, or clusters
+        self.groups: Any = None  # one of `streams.groups`, by which blocks tell the groups of their rows
+        self.clusters: Any = None  # another, for robust covariances: told in their pass alone
         self.left_out: int | None = None  # the fold whose rows have weight 0
 
     def without(self, fold):
         """The same data with weight 0 in the rows of a fold."""
         other = copy.copy(self)
         other.left_out = fold
+        return other
+
+    def clustered(self):
+        """The same data, whose blocks tell the clusters of their rows."""
+        other = copy.copy(self)
+        other.groups = self.clusters
         return other
 
     def __getattr__(self, name):
@@ -77,7 +84,7 @@ class Streamed:
         """ValueError for a covariance that this fit of a stream cannot have."""
         if groups is not None:
             raise ValueError("the clusters of a stream are a column that is named at the fit: jglm.glm(…, groups=…)")
-        robust.check(kind, None if self.groups is None else self.groups.column)
+        robust.check(kind, None if self.clusters is None else self.clusters.column)
 
     # ------------------------------------------------------------------ passes
     def blocks(self, index, going=lambda: None, check=False):
