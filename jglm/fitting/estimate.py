@@ -1,5 +1,6 @@
 """From checked data to an optimum and its statistics: the one place where solver and inference meet."""
 
+import contextlib
 import warnings
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import penalties, rows
+from jglm.designs import products
 from jglm.diagnostics import recession
 from jglm.fitting import firth, joint, linalg, minibatches, smoothing, squares
 from jglm.fitting.constrained import by_constrained
@@ -19,6 +21,7 @@ from jglm.inputs import checks
 from jglm.model import Model, Unknowns
 from jglm.solvers import Minibatch, Newton, ProximalNewton, Status
 
+FEW = 1000  # columns, of which BLAS needs one thread
 NAMES = ("auto", "irls", "newton", "sketched", "lbfgs", "minibatch")
 
 
@@ -46,6 +49,13 @@ class Estimate:
 
 def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, start, progress):
     """Fit prepared data; must run inside `jax.enable_x64(True)`. Raises ValueError where no start is valid."""
+    design = prepared.design
+    apart = design.gram_is_cheap and design.shape[1] <= FEW  # BLAS sees no matrix of more rows than columns
+    with products.one_blas if apart else contextlib.nullcontext():
+        return _estimate(prepared, family, link, penalty, solver, tol, max_iter, dtype, start, progress)
+
+
+def _estimate(prepared, family, link, penalty, solver, tol, max_iter, dtype, start, progress):
     kept = np.ones(prepared.design.shape[1], bool)
     if penalty is None or firth.is_asked(penalty):
         kept = linalg.find_independent(prepared.design, prepared.weight)

@@ -8,6 +8,7 @@ import numpy as np
 from jglm.designs import products
 
 WIDE = 3000  # columns beyond which no p x p matrix is made
+ENOUGH = 30_000  # rows of factors that may show their columns to be independent
 RANK_TOLERANCE = 1e-11  # R's glm: the part of a column that is new, relative to the column
 
 
@@ -49,16 +50,28 @@ def find_independent(design, weight):
 
 
 def _independent_codes(design, weight):
+    on = np.flatnonzero(weight > 0)
+    if design.gram_is_cheap and len(on) > 2 * ENOUGH:
+        some = on[:: len(on) // ENOUGH]
+        if _clearly_independent(_unit(design.take(some).crossprod(np.ones(len(some))))):
+            return np.ones(design.shape[1], bool)
     return independent_in(design.crossprod((weight > 0).astype(float)))
 
 
 def independent_in(G):
     """The same from X'X, whose entries are counts for the most part, and exact."""
+    unit = _unit(G)
+    return np.ones(len(G), bool) if _clearly_independent(unit) else independent_columns(root_of(unit), 1e-6)
+
+
+def _unit(G):
+    """X'X of columns brought to length 1, those of zeros left as they are."""
     size = np.sqrt(np.diagonal(G))
-    unit = G / np.outer(*(np.where(size > 0, size, 1.0),) * 2)
-    if np.all(size > 0) and well_conditioned(triangle_of(unit)):
-        return np.ones(len(G), bool)
-    return independent_columns(root_of(unit), 1e-6)
+    return G / np.outer(*(np.where(size > 0, size, 1.0),) * 2)
+
+
+def _clearly_independent(unit):
+    return bool(np.all(np.diagonal(unit) > 0)) and well_conditioned(triangle_of(unit))
 
 
 def triangle(A):
