@@ -59,7 +59,8 @@ ORDER = (
     "commandline.demo", "commandline.lab", "commandline.completion", "cli", "__main__",
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
-BESIDES = {"designs.sparse": {"scipy"}}  # which a user has who gives such a matrix
+# SciPy a user has who gives such a matrix; threadpoolctl is small, and no part of what is computed.
+BESIDES = {"designs.sparse": {"scipy"}, "designs.products": {"threadpoolctl"}}
 # Modules whose classes are those of another library.
 EDGE = {"estimators": {"sklearn"}, "inference.marginaleffects": {"marginaleffects", "polars"}}
 CORE_LAYERS = ORDER[: ORDER.index("drivers") + 1]

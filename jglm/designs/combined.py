@@ -71,6 +71,15 @@ class WithConstant:
         side = self.inner.rtimes(w)
         return np.block([[np.sum(w), side[None]], [side[:, None], self.inner.crossprod(w)]])
 
+    def crossprod_of_classes(self, W):
+        (n, p), k = self.inner.shape, W.shape[1]
+        H = np.empty((k, p + 1, k, p + 1))
+        H[:, 0, :, 0] = np.sum(W, axis=0)
+        H[:, 0, :, 1:] = self.inner.rtimes(W.reshape(n, k * k)).T.reshape(k, k, p)
+        H[:, 1:, :, 0] = H[:, 0, :, 1:].swapaxes(1, 2)
+        H[:, 1:, :, 1:] = products.gram_blocks(self.inner, W).reshape(k, p, k, p)
+        return H.reshape(k * (p + 1), k * (p + 1))
+
     def diagonal(self, w):
         return np.append(np.sum(w), self.inner.diagonal(w))
 

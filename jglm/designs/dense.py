@@ -111,6 +111,10 @@ class Dense:
             return products.compiled("gram", self, w)
         return products.gram(self.X, w, self._dtype.name)
 
+    def crossprod_of_classes(self, W):
+        """X' W X for W (n, k, k), class by class."""
+        return products.gram_of_classes(self.X, W, self._dtype.name)
+
     def diagonal(self, w):
         """The diagonal of X' diag(w) X."""
         if isinstance(self.X, jax.Array):

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,9 @@ import jax
 import numpy as np
 
 ROWS = 16384  # of a block: it stays in cache between being converted or weighted and being multiplied
+ELEMENTS = 64  # of a matrix that take as long as a row of codes
+NARROW = 1024  # columns
+CLASS_ROWS = 1024  # of a block whose columns are there once for every class
 
 _local = threading.local()
 _COMPILED = {
@@ -28,30 +32,100 @@ def compiled(product, design, v):
 
 def times(X, coef, dtype):
     """X coef, products in `dtype`, whatever X is stored in."""
-    coef = coef.astype(dtype, copy=False)
-    if X.dtype == dtype:
-        return (X @ coef).astype(np.float64, copy=False)
-    out = np.empty((len(X), *coef.shape[1:]))
-    for part in blocks(len(X)):
-        out[part] = X[part].astype(dtype) @ coef
+    coef, out = coef.astype(dtype, copy=False), np.empty((len(X), *coef.shape[1:]))
+
+    def some(part):
+        out[part] = X[part].astype(dtype, copy=False) @ coef
+
+    in_threads(some, blocks(len(X)), X.size // ELEMENTS)
     return out
 
 
 def rtimes(X, r, dtype):
     """X'r; products in `dtype`, sums over blocks of rows in float64."""
-    if X.dtype == r.dtype == np.float64:
-        return (r.T @ X).T
-    total = np.zeros((*r.shape[1:], X.shape[1]))
-    for part in blocks(len(X)):
-        total += r[part].T.astype(dtype, copy=False) @ X[part].astype(dtype, copy=False)
-    return total.T
+    some = lambda part: r[part].T.astype(dtype, copy=False) @ X[part].astype(dtype, copy=False)
+    return _total(in_threads(some, blocks(len(X)), X.size // ELEMENTS), (*r.shape[1:], X.shape[1])).T
 
 
+def squares(X, w):
+    """The diagonal of X' diag(w) X, in float64."""
+    some = lambda part: w[part] @ np.square(X[part], dtype=np.float64)
+    return _total(in_threads(some, blocks(len(X)), X.size // ELEMENTS), X.shape[1:])
+
+
+def gram(X, w, dtype="float64"):
+    """X' diag(w) X for w of either sign; products in `dtype`, sums over blocks of rows in float64."""
+    n, p = X.shape
+    root = np.sqrt(w) if np.all(w >= 0) else None
+
+    def some(rows):
+        total = np.zeros((p, p))
+        for part in blocks(rows.stop, rows.start):
+            own = X[part].astype(dtype, copy=False)
+            if root is not None:
+                A = own * root[part, None].astype(dtype, copy=False)
+                total += A.T @ A  # BLAS sees that it is symmetric and does half the work
+            else:
+                total += (own * w[part, None].astype(dtype, copy=False)).T @ own
+        return total
+
+    shared = p <= NARROW  # BLAS's own threads do well with wide ones, and a matrix for each of ours would be large
+    return _total(in_threads(some, spans(n) if shared else [slice(0, n)], X.size // ELEMENTS), (p, p))
+
+
+def gram_of_classes(X, W, dtype="float64"):
+    """X' W X for W (n, k, k), (k p, k p) class by class: for each class one product with the columns of all later ones,
+    which is several times quicker than one for each pair."""
+    (n, p), k = X.shape, W.shape[1]
+
+    def some(rows):
+        total, room = np.zeros((k, p, k * p)), np.empty(min(CLASS_ROWS, n) * k * p, dtype)
+        for part in blocks(rows.stop, rows.start, CLASS_ROWS):
+            own, w = X[part].astype(dtype, copy=False), W[part].astype(dtype, copy=False)
+            for i in range(k):
+                weighted = room[: len(own) * (k - i) * p].reshape(len(own), k - i, p)
+                np.multiply(w[:, i, i:, None], own[:, None, :], out=weighted)
+                total[i, :, i * p :] += own.T @ weighted.reshape(len(own), -1)
+        return total
+
+    shared = k * p <= NARROW
+    parts = in_threads(some, spans(n) if shared else [slice(0, n)], k * X.size // ELEMENTS)
+    H = _total(parts, (k, p, k * p)).reshape(k, p, k, p)
+    for i, j in itertools.combinations(range(k), 2):
+        H[j, :, i] = H[i, :, j]
+    return H.reshape(k * p, k * p)
+
+
+def gram_blocks(design, W):
+    """X' W X for W (n, k, k) of a design on the host, (k p, k p) class by class."""
+    if hasattr(design, "crossprod_of_classes"):
+        return design.crossprod_of_classes(W)
+    k, p = W.shape[1], design.shape[1]
+    H = np.empty((k, p, k, p))
+    for i, j in itertools.combinations_with_replacement(range(k), 2):
+        H[i, :, j] = H[j, :, i] = design.crossprod(np.ascontiguousarray(W[:, i, j]))
+    return H.reshape(k * p, k * p)
+
+
+def _total(parts, shape):
+    total = np.zeros(shape)
+    for part in parts:
+        total += part
+    return total
+
+
+def blocks(stop, start=0, rows=ROWS):
+    """Slices of rows."""
+    return [slice(i, min(i + rows, stop)) for i in range(start, stop, rows)]
+
+
+# --------------------------------------------------------------------------- threads
 def in_threads(function, items, n):
     """[function(item) for item in items], in as many threads as there are cores where n rows are worth it."""
     if n < ROWS or len(items) < 2 or cores() == 1 or getattr(_local, "alone", False):
         return [function(item) for item in items]
-    return list(_threads().map(function, items))
+    with one_blas:
+        return list(_threads().map(function, items))
 
 
 @contextlib.contextmanager
@@ -59,9 +133,41 @@ def alone():
     """Products in this thread take no others to help: there are as many like it as there are cores."""
     _local.alone = True
     try:
-        yield
+        with one_blas:
+            yield
     finally:
         _local.alone = False
+
+
+class _OneBlas:
+    """While anyone is inside, BLAS has one thread for a product. Its own gain little on tall matrices, and wait for one
+    another actively: beside threads of ours, or those of other programs, they took twice the time of one."""
+
+    def __init__(self):
+        self.lock, self.inside, self.limit = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            if self.inside == 0:
+                self.limit = _blas("scipy.linalg" in sys.modules).limit(limits=1)
+            self.inside += 1
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.limit.restore_original_limits()
+
+
+@functools.cache
+def _blas(with_scipy):
+    """The libraries of BLAS in this process; SciPy brings one of its own, which JAX uses."""
+    import threadpoolctl
+
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+
+one_blas = _OneBlas()
 
 
 def spans(n):
@@ -80,48 +186,14 @@ def cores():
 
 @functools.cache
 def _threads():
-    return ThreadPoolExecutor(cores(), "jglm")
+    return ThreadPoolExecutor(cores(), "jglm", initializer=lambda: setattr(_local, "alone", True))
+
+
+def _begin_anew():
+    global one_blas
+    _threads.cache_clear()
+    one_blas = _OneBlas()
 
 
 if hasattr(os, "register_at_fork"):  # a child has no threads of its parent's
-    os.register_at_fork(after_in_child=_threads.cache_clear)
-
-
-def squares(X, w):
-    """The diagonal of X' diag(w) X, in float64."""
-    total = np.zeros(X.shape[1])
-    for part in blocks(len(X)):
-        total += w[part] @ np.square(X[part], dtype=np.float64)
-    return total
-
-
-def gram(X, w, dtype="float64"):
-    """X' diag(w) X for w of either sign; products in `dtype`, sums over blocks of rows in float64."""
-    total = np.zeros((X.shape[1], X.shape[1]))
-    root = np.sqrt(w) if np.all(w >= 0) else None
-    for part in blocks(len(X)):
-        own = X[part].astype(dtype, copy=False)
-        if root is not None:
-            A = own * root[part, None].astype(dtype, copy=False)
-            total += A.T @ A  # BLAS sees that it is symmetric and does half the work
-        else:
-            total += (own * w[part, None].astype(dtype, copy=False)).T @ own
-    return total
-
-
-def gram_blocks(crossprod, W):
-    """X' W X for W (n, k, k) from w -> X' diag(w) X: (k p, k p), class by class."""
-    k, H = W.shape[1], None
-    for i in range(k):
-        for j in range(i, k):
-            block = crossprod(np.ascontiguousarray(W[:, i, j]))
-            p = len(block)
-            H = np.empty((k * p, k * p)) if H is None else H
-            H[i * p : (i + 1) * p, j * p : (j + 1) * p] = block
-            H[j * p : (j + 1) * p, i * p : (i + 1) * p] = block.T
-    return H
-
-
-def blocks(n):
-    """Slices of rows."""
-    return [slice(i, i + ROWS) for i in range(0, n, ROWS)]
+    os.register_at_fork(after_in_child=_begin_anew)

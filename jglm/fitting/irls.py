@@ -5,7 +5,6 @@ compiled but the rows themselves.
 """
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ def normal_equations(X, weight, score, bend, penalty, flat):
 
 
 def _gram(X, w):
-    return products.gram(X, w) if w.ndim == 1 else products.gram_blocks(partial(products.gram, X), w)
+    return products.gram(X, w) if w.ndim == 1 else products.gram_of_classes(X, w)
 
 
 def gradient(X, weight, score, penalty, flat):

@@ -56,8 +56,7 @@ class Problem:
 
     def gram(self, w):
         """X'WX for weights (n,), or (n, k, k) class by class, on a CPU."""
-        crossprod = self.hosted.crossprod
-        return crossprod(w) if w.ndim == 1 else products.gram_blocks(crossprod, w)
+        return self.hosted.crossprod(w) if w.ndim == 1 else products.gram_blocks(self.hosted, w)
 
     def rows(self, part):
         """Those rows (an array of indices) of the data."""
