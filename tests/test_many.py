@@ -76,6 +76,25 @@ def test_an_X_for_each_model():
     np.testing.assert_allclose(many.predict(STACKED[:, :4], kind="link").shape, (4, M))
 
 
+@pytest.mark.parametrize(("name", "options"), [
+    ("bernoulli", dict(ridge=np.linspace(0.0, 2.0, M))),
+    ("inverse gaussian", {}),
+    ("categorical", dict(columns=np.arange(M * P).reshape(M, P) % 5 > 0)),
+    ("beta", {}),
+])  # fmt: skip
+def test_one_after_another_is_the_same_as_side_by_side(name, options, monkeypatch):
+    Y, family, _ = CASES[name]
+    fit = lambda: jglm.fit_many(STACKED, Y, **family | options, weights=WEIGHTS + 1, offset=OFFSETS, chunk=3)
+    together = fit()
+    monkeypatch.setattr(batch, "PAYS", 0)
+    in_turn = fit()
+    assert in_turn.converged.all()
+    np.testing.assert_array_equal(in_turn.n_iter, together.n_iter)
+    np.testing.assert_allclose(in_turn.params, together.params, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(in_turn.bse, together.bse, rtol=1e-10)
+    np.testing.assert_allclose(in_turn.deviance, together.deviance, rtol=1e-11)
+
+
 def test_strengths_columns_and_starts_of_their_own():
     strengths = np.linspace(0.0, 3.0, M)
     many = jglm.fit_many(X, EVENTS, family="bernoulli", ridge=strengths)

@@ -23,6 +23,7 @@ from jglm import families
 from jglm.batches import lanes as passes
 from jglm.batches import lockstep
 from jglm.batches.lanes import Totals, free_size, is_canonical, lanes_of
+from jglm.batches.onebyone import PAYS, OneByOne
 from jglm.designs import products
 from jglm.fitting import linalg
 from jglm.model import Model, Unknowns
@@ -150,6 +151,7 @@ class _Run:
         self.chunk, self.report, self.done, self.xp = chunk, report, 0, np if host else jnp
         m, (_, p), width = stack.count, stack.shape, model.width()
         self.canonical = is_canonical(model)
+        self.in_turn = host and not stack.shared and m * stack.shape[0] * p >= PAYS
         self.penalty = None if model.penalty is None else _curvature(model, p)
         nan = lambda *shape: np.full((m, *shape), np.nan)
         shape = (p,) if width is None else (p, width)
@@ -188,7 +190,7 @@ class _Run:
         b = len(models)
         if not self.host:
             models, state, start = jax.tree.map(lambda v: _filled(v, self.chunk), (models, state, start))
-        lanes = _lanes(self.model, self.stack, models, self.penalty, self.host, self.canonical)
+        lanes = self.lanes(models)
         look = lanes.look if self.host else functools.partial(_look_compiled, lanes)
         step = lockstep.advance if self.host else _advance_compiled
         nobs, ours = np.asarray(lanes.nobs), np.arange(len(models)) < b
@@ -208,6 +210,11 @@ class _Run:
         anew = self.keep(lanes, models, state, ~running & ours, nobs, dof)
         state, running = lockstep.again(state, anew), running | anew
         return models[running], jax.tree.map(lambda v: v[running], state)
+
+    def lanes(self, models):
+        if self.in_turn:
+            return OneByOne(lanes_of(self.model, self.stack, models, self.penalty, False, self.canonical), self.chunk)
+        return _lanes(self.model, self.stack, models, self.penalty, self.host, self.canonical)
 
     def _dof(self, models, nobs):
         """Rows less coefficients, (b,), where the dispersion is estimated, else None."""

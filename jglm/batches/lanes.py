@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jglm._record import record
 from jglm.batches import stacked
@@ -124,6 +125,8 @@ class Lanes:
         b, n, p, k = self.shape
         if self.X.ndim == 3:
             return self.X @ coef.swapaxes(1, 2)
+        if b == 1:
+            return (self.X @ coef[0].T)[None]
         return (coef.reshape(b * k, p) @ self.X.T).reshape(b, k, n).swapaxes(1, 2)
 
     def _rmatvec(self, r):
@@ -141,6 +144,8 @@ class Lanes:
             at = np.zeros((p, p), int)
             at[i, j] = at[j, i] = np.arange(len(i))
             return (w @ self.Z)[:, at]
+        if self.X.ndim == 2 and len(w) == 1:  # compiled, a product of matrices is quicker than a batch of one
+            return ((self.X * w[0][:, None]).T @ self.X)[None]
         X = self.X if self.X.ndim == 3 else self.X[None]
         if self.host and np.all(w >= 0):
             A = np.multiply(X, np.sqrt(w)[:, :, None], out=room("gram", (len(w), *X.shape[1:])))
@@ -195,15 +200,19 @@ class Lanes:
         args, own = self._rows_at(point)
         loss, score, observed, chi2, expected = map(self.per_model, self._over_rows(stacked.sums, args, kind))
         noise = self._noise(own, observed if kind == "fisher" else expected)
-        value, grad, hess = self._penalized(point, loss.sum(axis=1), self.gradient(score), self.hessian(observed))
-        instead, fisher = None, None
+        plain, fisher = self.hessian(observed), None
+        value, grad, hess = self._penalized(point, loss.sum(axis=1), self.gradient(score), plain)
         if kind == "joint":
-            instead = expected
-        elif kind == "newton" and not (self.host and np.all(observed >= 0)):
-            # Row by row the observed information where it is positive.
-            instead = self._xp.where(observed > 0, observed, expected)
-        if instead is not None:
-            fisher = self._penalized(point, value, grad, self.hessian(instead))[2]
+            fisher = self.hessian(expected)
+        elif kind == "newton":  # row by row the observed information where it is positive
+            instead = lambda: self.hessian(self._xp.where(observed > 0, observed, expected))
+            positive = self._xp.all(observed >= 0)
+            if not self.host:
+                fisher = lax.cond(positive, lambda: plain, instead)
+            elif not positive:
+                fisher = instead()
+        if fisher is not None:
+            fisher = self._penalized(point, value, grad, fisher)[2]
         return Sums(value, grad, hess, chi2.sum(axis=1), noise, fisher)
 
     def _noise(self, own, W):

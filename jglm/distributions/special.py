@@ -46,8 +46,12 @@ def trigamma(x):
 
 @jax.custom_jvp
 def sigmoid(x):
-    """1 / (1 + exp(-x)), with the derivative s(x) s(-x): s (1 - s) is 0 in float32 from |x| = 17."""
-    return 1 / (1 + jnp.exp(-x)) if _complex(x) else jax.lax.logistic(x)
+    """1 / (1 + exp(-x)), with the derivative s(x) s(-x): s (1 - s) is 0 in float32 from |x| = 17. By the one exponential
+    that `softplus` and s(-x) take too."""
+    if _complex(x):
+        return 1 / (1 + jnp.exp(-x))
+    e = jnp.exp(-jnp.abs(x))
+    return jnp.where(x >= 0, 1.0, e) / (1 + e)
 
 
 sigmoid.defjvps(lambda t, s, x: t * s * sigmoid(-x))
@@ -56,7 +60,7 @@ sigmoid.defjvps(lambda t, s, x: t * s * sigmoid(-x))
 @jax.custom_jvp
 def softplus(x):
     """log(1 + exp(x)) without overflow."""
-    return jnp.log1p(jnp.exp(x)) if _complex(x) else jnp.logaddexp(x, 0.0)
+    return jnp.log1p(jnp.exp(x)) if _complex(x) else jnp.maximum(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 
 softplus.defjvps(lambda t, _, x: t * sigmoid(x))

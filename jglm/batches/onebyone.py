@@ -1,0 +1,70 @@
+"""A pass over many data sets on a CPU, one after another in one compiled program: what a model takes and makes stays in
+the nearest cache of the core. It is compiled for a number of rows and columns, where `lanes` on the host is not: for
+work that is worth that (`PAYS`)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jglm.batches.lanes import Lanes, Sums
+from jglm.fitting.padding import bind
+
+PAYS = 10_000_000  # numbers in all X: some 50 ms of a core for every second of compiling, once a machine
+ARRAYS = ("X", "y", "w", "offset", "size", "power", "own", "used", "penalty")
+
+
+class OneByOne:
+    """The passes of `lanes.Lanes` (not on the host, each model with an X of its own), NumPy in and out; programs are
+    compiled for `most` models."""
+
+    host = True  # NumPy is what steps are taken with
+
+    def __init__(self, lanes, most):
+        self.model, self.shape, self.most, self.canonical = lanes.model, lanes.shape, most, lanes.canonical
+        self.nobs = np.asarray(lanes.nobs)
+        b, n = lanes.shape[:2]
+        rows = lambda v: v.reshape(b, n, *v.shape[1:])
+        arrays = {name: getattr(lanes, name) for name in ARRAYS}
+        arrays |= {name: jax.tree.map(rows, arrays[name]) for name in ("y", "w", "size", "power", "own")}
+        self.arrays = jax.device_put(self._filled(arrays))
+
+    def look(self, point):
+        """`lanes.Sums` at flat unknowns (b, P)."""
+        found: Sums = self._each("look", point)
+        if found.fisher is None or not np.array_equal(found.hess, found.fisher):
+            return found
+        return Sums(found.value, found.grad, found.hess, found.chi2, found.noise)
+
+    def value(self, point):
+        return self._each("value", point)
+
+    def begin(self, blend):
+        return self._each("begin", blend)
+
+    def finish(self, point, move):
+        return self._each("finish", point, move)
+
+    def _each(self, method, *args):
+        b = self.shape[0]
+        found = bind(_one_after_another, self.model, method, self.canonical)(self.arrays, self._filled(args), b)
+        return jax.tree.map(lambda v: np.asarray(v)[:b], found)
+
+    def _filled(self, arrays):
+        """The arrays with room for `most` models; what stands behind is never looked at."""
+        return jax.tree.map(lambda v: np.resize(v, (self.most, *v.shape[1:])) if len(v) < self.most else v, arrays)
+
+
+def _one_after_another(model, arrays, args, count, method, canonical):
+    """lanes.<method>(*args) of the first `count` models."""
+
+    def one(i):
+        own, given = jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i), (arrays, args))
+        own |= {name: jax.tree.map(lambda v: v[0], own[name]) for name in ("X", "y", "w", "size", "power", "own")}
+        return getattr(Lanes(model, Z=None, host=False, canonical=canonical, **own), method)(*given)
+
+    def put(i, found):
+        return jax.tree.map(lambda v, new: lax.dynamic_update_index_in_dim(v, new[0], i, 0), found, one(i))
+
+    room = lambda v: jnp.zeros((len(arrays["X"]), *v.shape[1:]), v.dtype)
+    return lax.fori_loop(0, count, put, jax.tree.map(room, jax.eval_shape(one, 0)))
