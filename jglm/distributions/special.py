@@ -46,7 +46,7 @@ def trigamma(x):
 
 @jax.custom_jvp
 def sigmoid(x):
-    """1 / (1 + exp(-x)), with the derivative s(x) s(-x): s (1 - s) is 0 in float32 from |x| = 17. By the one exponential
+    """1 / (1 + exp(-x)), with the derivative s(x) s(-x): s (1 - s) is 0 in float32 from |x| = 17. By the exponential
     that `softplus` and s(-x) take too."""
     if _complex(x):
         return 1 / (1 + jnp.exp(-x))
