@@ -14,6 +14,7 @@ import numpy as np
 from jglm.drivers import evaluate_compiled
 from jglm.fitting import linalg
 from jglm.fitting.iterate import by_irls, by_solver, host_pass, mean_curvature
+from jglm.fitting.problem import Problem
 from jglm.model import HESSIAN, Model, Query, Unknowns
 from jglm.penalties import Ridge
 from jglm.solvers import LBFGS, Newton, Status
@@ -26,6 +27,7 @@ PRIOR = 20.0  # rows' worth of information that is added to a sample, at most
 FLOOR = 0.3  # of the curvature of a column at the mean: the least that a metric of a sparse design gives it
 PASSES = 30  # over all rows, about twice what most fits take
 SEED = 0
+CLEAR = 0.03  # the part of a column that is new, far above what rounding in single precision makes of it
 
 
 def by_sketch(problem, tol, most, progress):
@@ -55,7 +57,7 @@ def by_sketch(problem, tol, most, progress):
 
 def _begin(first, second):
     """(flat coefficients, Hessian) at (about) the optimum of the second sample, or None."""
-    begun = by_irls(first, None, 1e-2, 30) if first.width == 1 else _from_null(second)
+    begun = by_irls(first, None, 1.0, 30) if first.width == 1 else _from_null(second)
     if begun is None or not begun.status.converged:
         return None
     shape = second.shape
@@ -100,6 +102,12 @@ def _sample(problem, part, curvature, share):
 
 
 def _hessian(problem, flat):
+    """The Hessian of a sample there, in single precision where its pivots show that the digits are enough: it is to
+    precondition, and the gradient alone decides where a fit ends."""
+    if problem.design.is_matrix and problem.dtype == "float64":
+        hess = _hessian(Problem(problem.model, problem.prepared, problem.kept, "float32"), flat)
+        if linalg.well_conditioned(linalg.triangle_of(hess), CLEAR):
+            return hess
     look = host_pass(problem) or functools.partial(evaluate_compiled, problem.model, problem.data)
     return np.asarray(look(Query(Unknowns(jnp.asarray(problem.shape(flat)), {})), HESSIAN).hess)
 
