@@ -11,7 +11,7 @@ import pytest
 
 import jglm
 from jglm import families, links, penalties
-from jglm.batches import batch
+from jglm.batches import batch, kinked
 from jglm.batches.stacked import Stack
 from jglm.model import Model
 
@@ -113,6 +113,48 @@ def test_strengths_columns_and_starts_of_their_own():
     assert np.isnan(some.bse[4, 1])
     assert np.isnan(some.params).sum() == 2
     assert list(some.columns) == [4, 3, 4, 4, 3, 4, 4]
+
+
+KINKED = {
+    "lasso": ("poisson", penalties.lasso(1.0), dict(strengths=np.geomspace(0.5, 20.0, M))),
+    "mean": ("poisson", penalties.elastic_net(0.05, 0.7, scale="mean"), {}),
+    "bounds": ("gamma", penalties.bounds(0.0, 0.2) + penalties.ridge(2.0), {}),
+    "groups": ("categorical", penalties.group_lasso(3.0, ["a", "b", "a"]), {}),
+}
+
+
+@pytest.mark.parametrize("name", KINKED)
+def test_penalties_with_kinks_are_those_of_fits_one_at_a_time(name):
+    family, penalty, options = KINKED[name]
+    Y, model, rows = CASES[family]
+    model = model | {"link": "log"} if family == "gamma" else model
+    many = jglm.fit_many(X, Y, penalty=penalty, **model, **rows, **options, chunk=4)
+    assert many.converged.all()
+    assert np.isnan(many.bse).all()  # which are not normal
+    strengths = options.get("strengths", np.ones(M))
+    for i in range(0, M, 2):
+        own = penalty.times(strengths[i]) if options else penalty
+        one = jglm.fit(X, Y[:, i], penalty=own, **model, **{k: v[:, i] for k, v in rows.items()})
+        apart = many.params[i] - one.params
+        if family == "categorical":  # whose intercepts are told up to a constant
+            apart[0] -= apart[0].mean()
+        np.testing.assert_allclose(apart, 0.0, atol=1e-7)
+        np.testing.assert_array_equal(many.params[i] == 0, one.params == 0)
+        np.testing.assert_allclose(many.deviance[i], one.deviance, rtol=1e-7)
+
+
+def test_kinks_with_an_X_and_columns_of_their_own():
+    columns = np.arange(M * P).reshape(M, P) % 4 > 0
+    options = dict(family="bernoulli", penalty=penalties.lasso(2.0))
+    many = jglm.fit_many(STACKED, EVENTS, columns=columns, **options)
+    for i in (1, 4):
+        one = jglm.fit(STACKED[i][:, columns[i]], EVENTS[:, i], **options)
+        np.testing.assert_allclose(many.params[i][np.append(True, columns[i])], one.params, rtol=0, atol=1e-7)
+    np.testing.assert_array_equal(np.isnan(many.params[:, 1:]), ~columns)
+    model = many.model
+    stack = Stack.plain(STACKED, EVENTS.T, constant=True, used=np.insert(columns, 0, True, axis=1))
+    there = kinked.solve_many(model, stack, host=False, chunk=4)  # as an accelerator does it
+    np.testing.assert_allclose(there.coef, many.params, rtol=0, atol=1e-9)
 
 
 def test_groups_are_models_of_their_rows():
@@ -315,6 +357,10 @@ def test_pickles_keep_everything():
     (dict(columns=np.ones((P, M), bool)), r"must be \(7, 3\)"),
     (dict(columns=np.zeros((M, P), bool), intercept=False), "has no column"),
     (dict(ridge=-np.ones(M)), "strengths must be >= 0"),
+    (dict(penalty=penalties.lasso(1.0), strengths=np.arange(M) - 1.0), "strengths is -1 for model 0"),
+    (dict(strengths=np.ones(M)), "penalty=, which is not given"),
+    (dict(penalty=penalties.lasso(1.0) + penalties.ridge(1.0, scale="mean")), "give all of them the same"),
+    (dict(penalty=penalties.lasso(1.0), family="negative_binomial"), "give them by family_params="),
     (dict(ridge=1.0, penalty=penalties.ridge(1.0)), "give one of them"),
     (dict(family_params={"r": 2.0}), "family_params"),
     (dict(family="negative_binomial", family_params={"r": -1.0}), "between 0 and inf"),
@@ -330,9 +376,10 @@ def test_input_that_cannot_be_is_refused(change, said):
         jglm.fit_many(**(dict(X=X, Y=EVENTS, family="bernoulli") | change))
 
 
-def test_a_penalty_with_kinks_is_refused():
-    with pytest.raises(TypeError, match="smooth"):
-        jglm.fit_many(X, EVENTS, family="bernoulli", penalty=penalties.lasso(1.0))
+@pytest.mark.parametrize("penalty", [penalties.firth(), penalties.monotone([0, 1], P)])
+def test_penalties_of_one_model_at_a_time_are_refused(penalty):
+    with pytest.raises(TypeError, match="fit one model at a time"):
+        jglm.fit_many(X, EVENTS, family="bernoulli", penalty=penalty)
 
 
 def test_the_benchmark_runs(tmp_path, monkeypatch):

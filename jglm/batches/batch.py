@@ -110,7 +110,7 @@ def totals_of(model, stack, found, *, chunk=None, host=None):
             return plain
 
     parts = [np.arange(i, min(i + chunk, stack.count)) for i in range(0, stack.count, chunk)]
-    sums = _in_threads(one, parts, stack, host)
+    sums = in_threads(one, parts, stack, host)
     sums = [jax.tree.map(lambda v, part=part: v[: len(part)], s) for s, part in zip(sums, parts, strict=True)]
     lost = np.isnan(found.coef).reshape(len(found.coef), -1).all(axis=1)
     total: Totals = jax.tree.map(lambda *v: np.where(lost, np.nan, np.concatenate(v)), *sums)
@@ -123,7 +123,7 @@ def models_at_once(stack, host):
     return max(1, passes.ROWS // n) if host else int(min(max(1, DEVICE // (n * (p + 8))), 1 << 16))
 
 
-def _in_threads(function, parts, stack, host):
+def in_threads(function, parts, stack, host):
     _ = stack.products if host else None  # once, before the threads
     return products.in_threads(function, parts, sum(map(len, parts)) * stack.shape[0] if host else 0)
 
@@ -180,7 +180,7 @@ class _Run:
                 return self.process(models[part], own, None if start is None else start[models[part]], len(parts) == 1)
 
         rows = [np.arange(part.start, min(part.stop, len(models))) for part in parts]
-        left = [v for v in _in_threads(lambda r: one(slice(r[0], r[-1] + 1)), rows, self.stack, self.host) if len(v[0])]
+        left = [v for v in in_threads(lambda r: one(slice(r[0], r[-1] + 1)), rows, self.stack, self.host) if len(v[0])]
         if not left:
             return np.zeros(0, int), None
         return np.concatenate([v[0] for v in left]), jax.tree.map(lambda *v: np.concatenate(v), *(v[1] for v in left))

@@ -1,13 +1,12 @@
 """The front door to many fits at once: a model per column of Y, per data set of a stack, or per group of rows."""
 
-import dataclasses
 import warnings
 
 import jax
 import numpy as np
 
 from jglm import cache, penalties
-from jglm.batches import batch, manyinput, moderation
+from jglm.batches import batch, kinked, manyinput, moderation
 from jglm.batches.manyfits import ManyFits
 from jglm.fitting import joint
 from jglm.fitting.progress import Counted
@@ -18,9 +17,9 @@ COVARIANCES = (None, "model")
 
 
 def fit_many(X, Y, *, family, link=None, weights=None, offset=None, exposure=None, trials=None, penalty=None,
-             ridge=None, intercept=True, groups=None, columns=None, family_params=None, size_factors=None,
-             moderate=None, tol=1e-8, max_iter=None, start=None, names=None, models=None, covariance="model",
-             chunk=None, progress=None):  # fmt: skip
+             ridge=None, strengths=None, intercept=True, groups=None, columns=None, family_params=None,
+             size_factors=None, moderate=None, tol=1e-8, max_iter=None, start=None, names=None, models=None,
+             covariance="model", chunk=None, progress=None):  # fmt: skip
     """Fit many generalized linear models of one family and link at once, each by maximum likelihood as `jglm.fit`.
 
     Model j minimizes sum_i w_ij (a(eta_ij) - T(y_ij)·eta_ij) + penalty_j(coef_j). No model changes another's answer,
@@ -31,8 +30,9 @@ def fit_many(X, Y, *, family, link=None, weights=None, offset=None, exposure=Non
         Y: (n, m), a column per model; (n, m, k) for counts in k classes and the like. With `groups` (n,).
         family, link, tol, max_iter, intercept, names: as in `jglm.fit`.
         weights, offset, exposure, trials: (n,) of all models, or (n, m); weights are prior weights.
-        penalty: None, or a smooth one of jglm.penalties such as ridge(1.0); ridge: (m,) strengths of a ridge penalty,
-            one for each model, in its place. The intercept is not penalized.
+        penalty: None, or one of jglm.penalties such as ridge(1.0) or lasso(2.0), with strengths (m,) times so much for
+            each model; ridge: (m,) strengths of a ridge penalty in its place. The intercept is not penalized. With
+            kinks or bounds there are no standard errors.
         groups: (n,) labels: one model for each label, fitted to its rows of X (n, p) and Y (n,).
         columns: (m, p) of bool, which columns of X each model has; the others are NaN in params.
         family_params: {name: (m,)} parameters of the family, given for each model, such as {"r": …}. A family such as
@@ -69,7 +69,7 @@ def fit_many(X, Y, *, family, link=None, weights=None, offset=None, exposure=Non
             taken = manyinput.by_groups(X, Y, groups, family, **given)
         m = len(taken.models)
         family, values = manyinput.parameters(taken.family, family_params, m)
-        model = _model(family, link, penalty, ridge, taken, values, columns, start, m)
+        model = _model(family, link, penalty, (ridge, strengths), taken, values, columns, start, m)
         options = dict(
             tol=checks.positive("tol", tol),
             max_iter=checks.whole("max_iter", max_iter),
@@ -82,27 +82,15 @@ def fit_many(X, Y, *, family, link=None, weights=None, offset=None, exposure=Non
     return fits
 
 
-def _model(family, link, penalty, ridge, taken, values, columns, start, m):
+def _model(family, link, penalty, strengths, taken, values, columns, start, m):
     """The Model, with what differs between models put into the stacks."""
     p, constant = len(taken.names), taken.parts[0].stack.constant
     used = manyinput.used_columns(columns, m, p - constant, constant)
-    strength = None
-    if ridge is not None and penalty is not None:
-        raise ValueError("ridge= and penalty= are both given; give one of them")
-    if ridge is not None:
-        penalty, ridge = penalties.ridge(1.0), manyinput.of_models("ridge", ridge, m)
-        if np.any(ridge < 0):
-            raise ValueError(f"ridge is {ridge.min():g} for model {np.argmin(ridge)}; strengths must be >= 0")
-    if penalty is not None:
-        whole = isinstance(penalty, penalties.OfInformation)
-        if whole or not hasattr(penalty, "value") or not getattr(penalty, "is_smooth", True):
-            raise TypeError("penalty must be a smooth one of jglm.penalties, such as ridge(1.0), or None; with another "
-                            "fit one model at a time")  # fmt: skip
-        own = manyinput.of_models("the penalty's strength", penalty.strength if ridge is None else ridge, m)
-        strength, mean = own, penalty.scale == "mean"
-        penalty = penalties.bind(
-            dataclasses.replace(penalty, strength=np.asarray(1.0), scale="sum"), p, int(constant), 1.0
-        )
+    penalty, strengths, mean = manyinput.penalized(penalty, *strengths, m)
+    penalty = None if penalty is None else penalties.bind(penalty, p, int(constant), 1.0)
+    if not penalties.is_smooth(penalty) and family.free:
+        raise ValueError(f"family {family.name!r} estimates parameters besides; with a penalty that has kinks or "
+                         "bounds give them by family_params=")  # fmt: skip
     width = link.width(family)
     if start is not None:
         start = checks.numbers("start", start, shape=(m, p) if width is None else (m, p, width))
@@ -111,9 +99,8 @@ def _model(family, link, penalty, ridge, taken, values, columns, start, m):
         stack.params = {k: v[at] for k, v in values.items()}
         stack.used = None if used is None else used[at]
         stack.start = None if start is None else start[at]
-        if strength is not None:
-            total = stack.weight.sum(axis=-1) if mean else 1.0
-            stack.strength = strength[at] * total
+        if strengths is not None:
+            stack.strength = strengths[at] * (stack.weight.sum(axis=-1) if mean else 1.0)
     return Model(family, link, penalty)
 
 
@@ -122,11 +109,12 @@ def _fit(model, taken, values, options, progress, covariance):
     m = len(taken.models)
     bar = None if progress is False else Counted(m, 0.0 if progress else 1.0)
     most = options["max_iter"] or (200 if model.family.free else 100)
-    parts, before = [], 0
+    parts, before, smooth = [], 0, penalties.is_smooth(model.penalty)
+    solve = batch.solve_many if smooth else kinked.solve_many
     try:
         for part in taken.parts:
             report = None if bar is None else lambda done, _, before=before: bar(before + done)
-            found = batch.solve_many(model, part.stack, tol=options["tol"], max_iter=most, chunk=options["chunk"],
+            found = solve(model, part.stack, tol=options["tol"], max_iter=most, chunk=options["chunk"],
                                      report=report)  # fmt: skip
             parts.append((part, found, model))
             before += part.stack.count
@@ -152,7 +140,7 @@ def _fit(model, taken, values, options, progress, covariance):
         model=model, params=params, names=taken.names, models=taken.models, status=whole(lambda f: f.status, 0),
         n_iter=whole(lambda f: f.n_iter, 0), nobs=nobs, scale=_scale(own, model, chi2, nobs - count, params),
         family_params=own, columns=count,
-        intercept=taken.parts[0].stack.constant, levels=taken.levels, covariance=covariance,
+        intercept=taken.parts[0].stack.constant, levels=taken.levels, covariance=covariance if smooth else None,
         estimated=tuple(nuisance), has_offset=taken.has_offset, nuisance=nuisance,
         _root=whole(lambda f: f.root, np.nan), _parts=parts,
     )  # fmt: skip

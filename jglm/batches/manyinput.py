@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jglm import families
+from jglm import families, penalties
 from jglm.batches.stacked import Stack
 from jglm.family import Family
 from jglm.fitting.padding import padded_size
@@ -59,6 +59,31 @@ def of_models(what, v, m):
     if bad.size:
         raise ValueError(f"{what} has {bad.size} NaN or infinite values (first: model {bad[0]})")
     return array
+
+
+def penalized(penalty, ridge, strengths, m):
+    """(the penalty or None, (m,) numbers by which it is multiplied for each model or None, whether it is one of the
+    mean loss)."""
+    if penalty is None and ridge is None:
+        if strengths is not None:
+            raise ValueError("strengths= are those of penalty=, which is not given")
+        return None, None, False
+    if penalty is not None and ridge is not None:
+        raise ValueError("ridge= and penalty= are both given; give one of them")
+    name, given = ("strengths", strengths) if ridge is None else ("ridge", ridge)
+    times = np.ones(m) if given is None else of_models(name, given, m)
+    if np.any(times < 0):
+        raise ValueError(f"{name} is {times.min():g} for model {np.argmin(times)}; strengths must be >= 0")
+    penalty = penalties.ridge(1.0) if ridge is not None else penalty
+    single = penalties.OfInformation, penalties.Constraints
+    if not hasattr(penalty, "value") or any(isinstance(part, single) for part in penalties.parts_of(penalty)):
+        raise TypeError("penalty must be one of jglm.penalties, such as ridge(1.0) or lasso(1.0), or None; with firth, "
+                        "jeffreys and linear constraints fit one model at a time")  # fmt: skip
+    scales = {part.scale for part in penalties.parts_of(penalty)
+              if hasattr(part, "scale") and not isinstance(part, penalties.Bounds)}  # fmt: skip
+    if len(scales) > 1:
+        raise ValueError("the parts of penalty have scale 'sum' and scale 'mean'; give all of them the same")
+    return penalty, times, scales == {"mean"}
 
 
 # --------------------------------------------------------------------------- X and Y

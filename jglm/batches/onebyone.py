@@ -11,7 +11,8 @@ from jglm.batches.lanes import Lanes, Sums
 from jglm.fitting.padding import bind
 
 PAYS = 10_000_000  # numbers in all X: some 50 ms of a core for every second of compiling, once a machine
-ARRAYS = ("X", "y", "w", "offset", "size", "power", "own", "used", "penalty")
+PLAIN = ("X", "y", "w", "size", "power", "own")  # which one model has without an axis of models
+ARRAYS = (*PLAIN, "offset", "used", "penalty")
 
 
 class OneByOne:
@@ -26,7 +27,7 @@ class OneByOne:
         b, n = lanes.shape[:2]
         rows = lambda v: v.reshape(b, n, *v.shape[1:])
         arrays = {name: getattr(lanes, name) for name in ARRAYS}
-        arrays |= {name: jax.tree.map(rows, arrays[name]) for name in ("y", "w", "size", "power", "own")}
+        arrays |= {name: jax.tree.map(rows, arrays[name]) for name in PLAIN if name != "X"}
         self.arrays = jax.device_put(self._filled(arrays))
 
     def look(self, point):
@@ -58,13 +59,20 @@ class OneByOne:
 def _one_after_another(model, arrays, args, count, method, canonical):
     """lanes.<method>(*args) of the first `count` models."""
 
-    def one(i):
-        own, given = jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i), (arrays, args))
-        own |= {name: jax.tree.map(lambda v: v[0], own[name]) for name in ("X", "y", "w", "size", "power", "own")}
-        return getattr(Lanes(model, Z=None, host=False, canonical=canonical, **own), method)(*given)
+    def one(at):
+        own, given = at
+        given = jax.tree.map(lambda v: v[None], given)
+        own = {name: v if name in PLAIN else jax.tree.map(lambda v: v[None], v) for name, v in own.items()}
+        found = getattr(Lanes(model, Z=None, host=False, canonical=canonical, **own), method)(*given)
+        return jax.tree.map(lambda v: v[0], found)
 
-    def put(i, found):
-        return jax.tree.map(lambda v, new: lax.dynamic_update_index_in_dim(v, new[0], i, 0), found, one(i))
+    return in_turn(one, (arrays, args), count)
 
-    room = lambda v: jnp.zeros((len(arrays["X"]), *v.shape[1:]), v.dtype)
-    return lax.fori_loop(0, count, put, jax.tree.map(room, jax.eval_shape(one, 0)))
+
+def in_turn(one, arrays, count):
+    """one(arrays of a model) for the first `count` of the models; their number is the first axis of all arrays."""
+    of = lambda i: one(jax.tree.map(lambda v: lax.dynamic_index_in_dim(v, i, keepdims=False), arrays))
+    put = lambda i, found: jax.tree.map(lambda v, new: v.at[i].set(new), found, of(i))
+    size = len(jax.tree.leaves(arrays)[0])
+    room = lambda v: jnp.zeros((size, *v.shape), v.dtype)
+    return lax.fori_loop(0, count, put, jax.tree.map(room, jax.eval_shape(of, 0)))

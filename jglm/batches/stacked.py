@@ -119,7 +119,7 @@ def _let_go(X):
 
 # --------------------------------------------------------------------------- rows, each of a model of its own
 # In all of them y, w (0: the row is not there), size, `own` {parameter: value} and lin (rows, K) belong to the rows.
-def _of_row(model, own):
+def of_row(model, own):
     """The model with a row's own parameters of the family."""
     if not own:
         return model
@@ -145,7 +145,7 @@ def sums(model, y, w, size, lin, own, kind):
     on = w > 0
 
     def one(y, size, v, own, on):
-        here, k, none = _of_row(model, own), len(v), jnp.zeros((), v.dtype)
+        here, k, none = of_row(model, own), len(v), jnp.zeros((), v.dtype)
         if kind == "joint":
             value, score, observed, expected = rows.joint_row(here, y, size, v)
             return value, score, observed, none, expected
@@ -167,7 +167,7 @@ def values(model, y, w, size, lin, own, joint):
     on = w > 0
 
     def one(y, size, v, own, on):
-        here = _of_row(model, own)
+        here = of_row(model, own)
         if joint:
             return rows.joint_loss(here, y, size, v)
         return rows.row(here, here.family.statistic(y), _lin(here, on, v), False)
@@ -181,7 +181,7 @@ def starts(model, y, w, offset, mean, blend, own):
     on = w > 0
 
     def one(y, offset, mean, blend, own, on):
-        here, k = _of_row(model, own), len(offset)
+        here, k = of_row(model, own), len(offset)
         t = jnp.where(on, here.family.statistic(y), mean)
         mean = 0.999 * mean + 0.001 * jax.grad(here.family.a)(here.family.center(t.dtype))
         mu = mean
@@ -206,7 +206,7 @@ def ends(model, y, w, size, lin, own, free, careful):
     on = w > 0
 
     def one(y, size, v, own, free, on):
-        here = _of_row(model, own)
+        here = of_row(model, own)
         family, v = here.family, _lin(here, on, v)
         eta = rows.eta_of(here, v, free)
         mu, variance = rows.moments(family, eta)
@@ -229,7 +229,7 @@ def densities(model, y, w, size, phi, unit, lin, own, free):
     on = w > 0
 
     def one(y, size, phi, unit, v, own, free, on):
-        here = _of_row(model, own)
+        here = of_row(model, own)
         eta = rows.eta_of(here, _lin(here, on, v), free)
         return here.family.log_prob_one(y, eta, phi / size, unit=unit if here.family.T_ is None else None)
 
