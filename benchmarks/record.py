@@ -1,10 +1,12 @@
 """The record of one fit, the same for all libraries, and how it is taken: a process of its own for each."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,9 +15,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ENOUGH = 1e-7  # a fit whose max |gradient| / n is above this is marked "stopped early"
-LIMIT = 900.0  # seconds for one process
+LIMIT = 600.0  # seconds for one process
 CACHES = ("JGLM_COMPILATION_CACHE", "JAX_COMPILATION_CACHE_DIR")  # jglm's folder of what XLA compiled, and JAX's own
-POOLS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")
+POOLS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "VECLIB_MAXIMUM")
+MISSING = "not installed"  # how `left_out` ends then
 PLAIN = ("numpy", "scipy")  # packages that stand under all the others
 
 
@@ -23,12 +26,14 @@ PLAIN = ("numpy", "scipy")  # packages that stand under all the others
 class Record:
     """One library on one problem. Seconds, MB of 2^20 bytes; None where there is no figure.
 
-    cold: the first fit of a fresh process, imports apart; warm: the median of `warm_runs` in that process;
+    cold: the first fit of a fresh process, imports apart; warm: the median of `warm_runs` in that process, the first
+    fit where there are none because it took long;
     objective: mean negative log-likelihood at dispersion 1 without terms of y alone; gradient: max |gradient| / n, both
     by benchmarks.objective; peak_mb: the most memory while it fitted, increase_mb: its rise over imports and data;
     compile: cold - warm; new_process: import + cold; compilation_cache: "none", or one that was "empty" or "warm" when
     the process began; difference: the largest one of a float32 fit's coefficients from those of a float64 fit;
-    left_out, error: why there are no figures; load: how many processes wanted a core in the minute before all runs.
+    left_out, error: why there are no figures; ended_after: seconds after which it was ended, not being done;
+    load: how many processes wanted a core in the minute before all runs.
     """
 
     problem: str
@@ -57,6 +62,7 @@ class Record:
     threads: int = 1
     left_out: str | None = None
     error: str | None = None
+    ended_after: float | None = None
     date: str = ""
     cpu: str = ""
     cores: int = 1
@@ -68,6 +74,16 @@ class Record:
     @property
     def measured(self):
         return self.warm_seconds is not None
+
+    @property
+    def settled(self):
+        """Whether another run would bring nothing new: a time, a limit, a library that cannot do it."""
+        return self.measured or self.ended_after is not None or (self.left_out is not None and not self.is_missing)
+
+    @property
+    def is_missing(self):
+        """Whether the library was not installed."""
+        return self.left_out is not None and self.left_out.endswith(MISSING)
 
     @property
     def stopped_early(self):
@@ -154,10 +170,13 @@ def environment(threads, platforms, cache=None):
     return env | {CACHES[0]: cache or "off"}
 
 
-def take(entry, rival, settings, python=sys.executable):
-    """Fit in a process of its own and return the Record; what goes wrong there ends up in its `error`."""
+def take(entry, rival, settings, python=sys.executable, left_out=None):
+    """Fit in a process of its own and return the Record; what goes wrong there ends up in its `error`.
+
+    left_out: why the fit is not made, where the caller knows a reason.
+    """
     record = blank(entry, rival, settings)
-    record.left_out = rival.reason_to_skip(entry)
+    record.left_out = rival.reason_to_skip(entry) or left_out
     if record.left_out is not None:
         return record
     imports = rival.imports + (("pandas",) if "factors" in entry.traits else ())
@@ -177,7 +196,7 @@ def take(entry, rival, settings, python=sys.executable):
     for name, value in figures.items():
         setattr(record, name, value)
     if record.measured:
-        record.compile_seconds = max(record.cold_seconds - record.warm_seconds, 0.0)
+        record.compile_seconds = max(record.cold_seconds - record.warm_seconds, 0.0) if record.warm_runs else None
         record.new_process_seconds = record.import_seconds + record.cold_seconds
     return record
 
@@ -186,13 +205,41 @@ def run(job, settings, python, cache=None):
     """The figures that a fresh process prints, or why there are none."""
     command = [python, "-m", "benchmarks.worker", json.dumps(job)]
     env = environment(settings.threads, settings.platforms, cache)
+    # In a session of its own, so that what it has started (R) ends with it.
+    done = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=settings.limit)
+        out, err = done.communicate(timeout=settings.limit)
     except subprocess.TimeoutExpired:
-        return dict(error=f"not done after {settings.limit:.0f} s")
+        said = f"did not end in {settings.limit:g} s"
+        return dict(error=said, ended_after=settings.limit, peak_mb=session_peak_mb(done.pid))
+    finally:
+        if done.poll() is None:
+            end(done)
     if done.returncode != 0:
-        return dict(error=(done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1])
-    return json.loads(done.stdout.strip().splitlines()[-1])
+        return dict(error=(err.strip().splitlines() or [f"ended with code {done.returncode}"])[-1])
+    return json.loads(out.strip().splitlines()[-1])
+
+
+def session_peak_mb(session):
+    """The most memory that any process of a session has held, in MB; None where there is no /proc."""
+    peaks = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == session:
+                lines = (folder / "status").read_text().splitlines()
+                peaks.append(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024)
+    return max(peaks, default=None)
+
+
+def end(process):
+    """End a process that leads its session, and all in it."""
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.communicate()
 
 
 def warm_disk(imports, threads, python=sys.executable):

@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 WARM_BUDGET = 20.0  # seconds after which no further warm run begins
+LONG = 60.0  # a first fit that took more seconds is the only one, and counts
 
 
 def pin(threads):
@@ -60,10 +61,10 @@ def forget_peak():
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def warm_runs(fit, repeat):
-    """Seconds of each of `repeat` further fits; fewer, but one at least, where they take long."""
+def warm_runs(fit, repeat, cold):
+    """Seconds of each of `repeat` further fits: fewer where they take long, none where the first took over LONG."""
     seconds = []
-    while len(seconds) < max(repeat, 1) and sum(seconds) < WARM_BUDGET:
+    while cold <= LONG and len(seconds) < max(repeat, 1) and sum(seconds) < WARM_BUDGET:
         seconds.append(timed(fit)[0])
     return seconds
 
@@ -93,10 +94,10 @@ def timings(rival, problem, job):
     forget_peak()
     before = peak_mb()
     cold, result = timed(fit)
-    warm = warm_runs(fit, job["repeat"])
+    warm = warm_runs(fit, job["repeat"], cold)
     after = peak_mb()  # before the judge, who needs memory of his own
     figures = dict(
-        how=result.how, cold_seconds=cold, warm_seconds=statistics.median(warm), warm_runs=warm,
+        how=result.how, cold_seconds=cold, warm_seconds=statistics.median(warm or [cold]), warm_runs=warm,
         iterations=result.iterations, peak_mb=after, increase_mb=after - before, packages=versions(job["packages"]),
     )  # fmt: skip
     return figures, result.coef
@@ -104,11 +105,11 @@ def timings(rival, problem, job):
 
 def timings_elsewhere(rival, problem, job):
     """The same of a program that measures itself."""
-    found = rival.measure(problem, job | dict(budget=WARM_BUDGET))
+    found = rival.measure(problem, job | dict(budget=WARM_BUDGET, long=LONG))
     cold, *warm = found["times"]
     figures = dict(
         how=found["how"], import_seconds=found["import_seconds"], cold_seconds=cold,
-        warm_seconds=statistics.median(warm), warm_runs=warm, iterations=found["iterations"],
+        warm_seconds=statistics.median(warm or [cold]), warm_runs=warm, iterations=found["iterations"],
         peak_mb=found["peak_mb"], increase_mb=found["peak_mb"] - found["before_mb"], packages=found["packages"],
     )  # fmt: skip
     return figures, found["coef"]

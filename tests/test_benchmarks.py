@@ -135,14 +135,103 @@ def test_sparse_rows_like_text():
     assert _measure("text_300k_50k", "sklearn_newton_cg")["gradient"] <= 1e-7
 
 
-def test_r_fits_what_numpy_fits():
+def _skip_without_r(library):
     from benchmarks import catalogue
 
-    if catalogue.RIVALS["r_glm"].missing() is not None:
-        pytest.skip("R is not installed")
-    found = [_measure("tiny", library) for library in ("r_glm", "numpy_irls")]
+    if (lacking := catalogue.RIVALS[library].missing()) is not None:
+        pytest.skip(f"{lacking} is not installed")
+
+
+@pytest.mark.parametrize("library", ["r_glm", "r_glm_fit", "r_glm4", "r_glmnet"])
+def test_r_fits_what_numpy_fits(library):
+    _skip_without_r(library)
+    found = [_measure("tiny", one) for one in (library, "numpy_irls")]
     assert abs(found[0]["objective"] - found[1]["objective"]) <= 1e-9
-    assert "R" in found[0]["packages"]
+    assert found[0]["gradient"] <= 1e-7
+    assert {"R", "R's BLAS"} <= set(found[0]["packages"])
+
+
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [("claims_frequency", "r_glm4"), ("claims_severity", "r_glm"), ("claims_severity", "r_glmnet")],
+)
+def test_r_fits_factors_with_offsets_and_weights(name, library, claims):
+    _skip_without_r(library)
+    assert _measure(name, library, claims)["gradient"] <= 1e-7
+
+
+def test_r_fits_sparse_rows_and_classes():
+    _skip_without_r("r_glmnet")
+    assert all(_measure(name, "r_glmnet")["gradient"] <= 1e-7 for name in ("text_300k_50k", "softmax_10k_10"))
+
+
+@pytest.mark.parametrize("library", ["sklearn_liblinear", "statsmodels_glm", "sklearn_saga"])
+def test_python_rivals_reach_the_tolerance(library):
+    pytest.importorskip("statsmodels" if "statsmodels" in library else "sklearn")
+    assert _measure("bernoulli_1k_10", library)["gradient"] <= 1e-7
+
+
+# ---------------------------------------------------------------------------- records that are kept
+def _selection(out, *more):
+    from benchmarks.run import main
+
+    return main(["--problems", "tiny", "--repeat", "1", "--out", str(out), "--name", "kept", *more])
+
+
+def test_a_run_is_merged_or_continued(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    [first] = _selection(tmp_path, "--libraries", "numpy_irls")
+    path = tmp_path / "kept.jsonl"
+    path.write_text(path.read_text().replace(first.date, "2020-01-02"))
+
+    both = _selection(tmp_path, "--libraries", "numpy_irls,numpy_gradient", "--resume")
+    assert "1 runs" in capsys.readouterr().out
+    assert [r.library for r in both] == ["numpy_irls", "numpy_gradient"]
+    assert both[0].cold_seconds == first.cold_seconds
+    said = f"Measured on 2020-01-02: NumPy IRLS; {both[1].date}: NumPy gradient rule."
+    assert said in (tmp_path / "kept.md").read_text()
+
+    again = _selection(tmp_path, "--libraries", "numpy_irls", "--merge")
+    assert [r.library for r in again] == ["numpy_irls", "numpy_gradient"]
+    assert again[0].date == both[1].date
+    assert again[1].cold_seconds == both[1].cold_seconds
+    with pytest.raises(SystemExit, match="threads"):
+        _selection(tmp_path, "--libraries", "numpy_irls", "--merge", "--threads", str(first.threads + 1))
+
+
+def test_what_is_not_installed_keeps_an_older_time(tmp_path):
+    from benchmarks import run
+    from benchmarks.record import MISSING, Record
+
+    timed = Record("tiny", "", "bernoulli", "r_fastglm", "R fastglm", "", warm_seconds=1.0, gradient=0.0)
+    lacking = Record("tiny", "", "bernoulli", "r_fastglm", "R fastglm", "", left_out=f"R is {MISSING}")
+    kept = run.Kept(tmp_path / "a.jsonl", [timed], list)
+    kept.add(lacking)
+    assert kept.all() == [timed]
+    kept = run.Kept(tmp_path / "b.jsonl", [], list)
+    kept.add(lacking)
+    assert not lacking.settled
+    assert run.recorded(tmp_path / "b.jsonl") == [lacking]
+
+
+def test_a_fit_over_its_limit_is_ended(tmp_path):
+    from benchmarks import catalogue, record
+
+    entry, rival = catalogue.ENTRIES["tiny"], catalogue.RIVALS["numpy_irls"]
+    found = record.take(entry, rival, record.Settings(limit=0.05))
+    assert found.error == "did not end in 0.05 s"
+    assert found.settled
+    assert not found.measured
+    assert found.peak_mb is None or found.peak_mb > 0
+
+
+def test_a_long_fit_is_not_repeated(monkeypatch):
+    from benchmarks import worker
+
+    assert len(worker.warm_runs(lambda: None, 3, cold=0.1)) == 3
+    assert worker.warm_runs(lambda: None, 3, cold=worker.LONG + 1) == []
+    monkeypatch.setattr(worker, "WARM_BUDGET", 1e-12)
+    assert len(worker.warm_runs(lambda: None, 3, cold=0.1)) == 1
 
 
 def test_the_command_makes_a_table_with_targets(claims, tmp_path):
@@ -162,12 +251,13 @@ def test_the_command_makes_a_table_with_targets(claims, tmp_path):
 
 
 def test_suites_name_what_is_there():
-    from benchmarks import catalogue, suites
+    from benchmarks import catalogue, suites, targets
 
     for suite in suites.SUITES.values():
         assert set(suite) <= set(catalogue.ENTRIES)
         assert {rival for rivals in suite.values() for rival in rivals} <= set(catalogue.RIVALS)
-    assert set(suites.TARGETS) == set(suites.SUITES["cpu"])
+    assert set(targets.TARGETS) == set(targets.WHY) == set(suites.SUITES["cpu"])
+    assert set(suites.TOO_LARGE) <= set(suites.pairs("cpu"))
     assert suites.pairs("cpu", None, ["glum_loose"])[0] == ("bernoulli_500k_100", "glum_loose")
     assert suites.pairs("small", ["tiny"], ["jglm"]) == [("tiny", "jglm")]
 
@@ -220,12 +310,13 @@ def test_a_rival_without_its_environment_is_skipped(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(environments.venv, "create", lambda where, **options: where.mkdir(parents=True, exist_ok=True))
     monkeypatch.setattr(environments, "_install", fails)
     rivals = [catalogue.RIVALS["nemos"]]
-    assert run.interpreters(rivals, tmp_path) == {}
+    here, lacking = run.interpreters(rivals, tmp_path)
+    assert (here, lacking) == ({}, {"nemos": "its environment is not installed"})
     assert "nemos is skipped: its environment cannot be made: no such package" in capsys.readouterr().out
     monkeypatch.setattr(environments, "_install", lambda python, packages: None)
-    assert str(tmp_path) in run.interpreters(rivals, tmp_path)["nemos"]
+    assert str(tmp_path) in run.interpreters(rivals, tmp_path)[0]["nemos"]
     monkeypatch.setattr(environments, "_install", fails)
-    assert "nemos" in run.interpreters(rivals, tmp_path)
+    assert "nemos" in run.interpreters(rivals, tmp_path)[0]
 
 
 def test_scaling_fits_a_slope(tmp_path):
