@@ -69,7 +69,8 @@ def fit_many(X, Y, *, family, link=None, weights=None, offset=None, exposure=Non
             taken = manyinput.by_groups(X, Y, groups, family, **given)
         m = len(taken.models)
         family, values = manyinput.parameters(taken.family, family_params, m)
-        model = _model(family, link, penalty, (ridge, strengths), taken, values, columns, start, m)
+        penalized = manyinput.penalized(penalty, ridge, strengths, m)
+        model = _model(family, link, penalized, taken, values, columns, start, m)
         options = dict(
             tol=checks.positive("tol", tol),
             max_iter=checks.whole("max_iter", max_iter),
@@ -82,11 +83,11 @@ def fit_many(X, Y, *, family, link=None, weights=None, offset=None, exposure=Non
     return fits
 
 
-def _model(family, link, penalty, strengths, taken, values, columns, start, m):
+def _model(family, link, penalized, taken, values, columns, start, m):
     """The Model, with what differs between models put into the stacks."""
     p, constant = len(taken.names), taken.parts[0].stack.constant
     used = manyinput.used_columns(columns, m, p - constant, constant)
-    penalty, strengths, mean = manyinput.penalized(penalty, *strengths, m)
+    penalty, strengths, mean = penalized
     penalty = None if penalty is None else penalties.bind(penalty, p, int(constant), 1.0)
     if not penalties.is_smooth(penalty) and family.free:
         raise ValueError(f"family {family.name!r} estimates parameters besides; with a penalty that has kinks or "
