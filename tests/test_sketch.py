@@ -5,7 +5,7 @@ import pandas
 import pytest
 
 import jglm
-from jglm.fitting import irls, linalg, problem, sketch
+from jglm.fitting import coded, irls, linalg, problem, sketch
 from jglm.fitting.problem import Problem
 from jglm.inputs import coding
 
@@ -157,6 +157,67 @@ def test_a_level_without_events_goes_to_the_edge(large, monkeypatch):
     assert fit.separated == ["C(g)[T.3]"]
     np.testing.assert_allclose(fit.deviance, rest.deviance, rtol=1e-8)
     np.testing.assert_allclose(fit.params[-1], rest.params[-1], atol=1e-6)
+
+
+# --------------------------------------------------------------------------- factors, on rows drawn
+@pytest.fixture
+def drawing(large, monkeypatch):
+    """Fits of factors begin on 1,024 rows drawn."""
+    monkeypatch.setattr(coding, "ELEMENTS", 0)
+    monkeypatch.setattr(coded, "ROWS", 1024)
+    monkeypatch.setattr(problem, "ROWS", 1024)
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "poisson", "gamma", "gaussian"])
+def test_a_fit_from_rows_drawn_is_the_fit(name, drawing):
+    """With a level of three rows, weights of which some are 0, an offset, and numbers beside the factors."""
+    rare = pandas.Categorical(np.where(np.isin(np.arange(N), [100, 3000, 5000]), "rare", FRAME.a))
+    data = FRAME.assign(a=rare, y=Y[name])
+    data.loc[[100, 3000, 5000], "y"] = [1.0, 0.0 if name != "gamma" else 2.0, 1.0]
+    weights = RNG.uniform(0.5, 2, N) * ((RNG.random(N) > 0.1) | (rare == "rare"))
+    options = dict(family=name, link="log" if name == "gamma" else None, weights=weights, progress=False)
+    for penalty in (None, jglm.penalties.ridge(3.0)):
+        options |= dict(offset=0.1 * X[:, 1], penalty=penalty)
+        want = jglm.glm("y ~ x + a + b + C(g)", data, solver="newton", **options)
+        fit = jglm.glm("y ~ x + a + b + C(g)", data, **options)
+        assert fit.solver == "sketched"
+        assert fit.converged
+        np.testing.assert_allclose(fit.params, want.params, atol=1e-9 * np.max(want.bse))
+        np.testing.assert_allclose(fit.deviance, want.deviance, rtol=1e-12)
+
+
+def test_a_level_without_events_is_told_of_after_rows_drawn(drawing):
+    data = FRAME.assign(y=np.where(FRAME.g == 3, 0, FRAME.y))
+    with pytest.warns(UserWarning, match="separation"):
+        fit = jglm.glm("y ~ C(g) + x", data, family="poisson", progress=False)
+    rest = jglm.glm("y ~ C(g) + x", data[FRAME.g != 3], family="poisson", progress=False)
+    assert (fit.solver, fit.separated) == ("sketched", ["C(g)[T.3]"])
+    np.testing.assert_allclose(fit.deviance, rest.deviance, rtol=1e-8)
+    np.testing.assert_allclose(fit.params[-1], rest.params[-1], atol=1e-6)
+
+
+def test_rows_are_drawn_by_their_size():
+    size, on = RNG.gamma(0.2, size=N), RNG.random(N) > 0.3
+    rows, chance = coded.drawn(size, on, 1000)
+    assert 950 < len(rows) <= 1000
+    assert np.all(np.diff(rows) > 0)
+    assert np.all(on[rows])
+    largest = np.argsort(np.where(on, size, 0.0))[-50:]
+    assert np.all(np.isin(largest, rows))
+    assert np.all(chance[np.isin(rows, largest)] == 1.0)
+    for v in (np.ones(N), size, X[:, 0]):  # sums over them, weighted, are about those over all
+        error = np.sqrt(np.sum((1 - chance) * (v[rows] / chance) ** 2))
+        assert np.sum(v[rows] / chance) == pytest.approx(np.sum(v[on]), abs=3 * error)
+
+
+def test_rows_are_drawn_only_where_it_saves_something(large, monkeypatch):
+    monkeypatch.setattr(coding, "ELEMENTS", 0)
+    fit = lambda: jglm.glm("y ~ a + C(g)", FRAME, family="poisson", progress=False, max_iter=60)
+    assert fit().solver == "newton"
+    monkeypatch.setattr(coded, "ROWS", 1024)
+    assert fit().solver == "sketched"
+    monkeypatch.setattr(coded, "LEAST", 200)
+    assert fit().solver == "newton"
 
 
 def test_designs_too_wide_for_a_matrix(monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from jglm.distributions import closed
 from jglm.distributions import special as s
 
 X = np.linspace(-6.0, 6.0, 49) + 0.01
@@ -28,6 +29,14 @@ def test_value_and_three_derivatives_are_those_of_the_plain_form(name):
         got, want = jax.vmap(stable)(x), jax.vmap(plain)(x)
         np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * np.max(np.abs(want)) * 1e-3, err_msg=str(order))
         stable, plain = jax.grad(stable), jax.grad(plain)
+
+
+@pytest.mark.parametrize("power", [1.01, 1.5, 1.9, 3.5, -1.0])
+def test_derivatives_of_the_tweedie_partition_are_those_of_the_plain_form(power):
+    plain = lambda eta, p: jnp.exp((2 - p) / (1 - p) * jnp.log((1 - p) * eta)) / (2 - p)
+    eta = -0.7 if power > 1 else 0.7
+    every = lambda f: jax.tree.leaves((jax.grad(f, (0, 1))(eta, power), jax.hessian(f, (0, 1))(eta, power)))
+    np.testing.assert_allclose(every(closed.tweedie_partition), every(plain), rtol=1e-12)
 
 
 def test_far_out():

@@ -5,6 +5,7 @@ codes than there are factors: X'WX needs a table of weights for every pair of gr
 size of the tables.
 """
 
+import itertools
 from typing import Any
 
 import jax
@@ -72,8 +73,8 @@ class Categorical:
             if group is None:
                 groups.append([codes, own])
                 continue
-            both = group[0].astype(np.int32) * len(columns) + codes
-            group[0] = both.astype(np.min_scalar_type(CELLS - 1))
+            small = np.min_scalar_type(CELLS - 1)
+            group[0] = group[0].astype(small) * small.type(len(columns)) + codes.astype(small)
             group[1] = np.hstack([np.repeat(group[1], len(columns), axis=0), np.tile(own, (len(group[1]), 1))])
         cells = max(len(g[1]) for g in groups)
         members = np.full((len(groups), cells, max(g[1].shape[1] for g in groups)), width, np.int32)
@@ -166,8 +167,9 @@ class Categorical:
     def rtimes(self, r):
         if isinstance(self.codes, jax.Array):
             return products.compiled("rmatvec", self, r)
-        columns = [_sums(self, r)] if r.ndim == 1 else [_sums(self, np.ascontiguousarray(c)) for c in r.T]
-        back = np.stack(columns, axis=-1).reshape(self.width, *r.shape[1:])
+        columns = [r] if r.ndim == 1 else [np.ascontiguousarray(column) for column in r.T]
+        sums = [self._columns_of(self._totals(column)) for column in columns]
+        back = np.stack(sums, axis=-1).reshape(self.width, *r.shape[1:])
         back[self.positions] += (r.T @ self.X).T
         return back
 
@@ -177,28 +179,41 @@ class Categorical:
         (g, c, _), p = self.members.shape, self.width
         whole = np.zeros((p + 1, p + 1))
         groups = [_indicators(members) for members in self.members]
-        pairs = [(i, j) for i in range(g) for j in range(i, g)]
+        pairs = list(itertools.combinations(range(g), 2))
 
         def table(pair):
             i, j = pair
-            if i == j:
-                return np.bincount(self.codes[i], w, c)
             return np.bincount(self.codes[i].astype(np.intp) * c + self.codes[j], w, c * c).reshape(c, c)
 
-        for (i, j), sums in zip(pairs, products.in_threads(table, pairs, len(w)), strict=True):
+        tables = products.in_threads(table, pairs, len(w))
+        for (i, j), sums in zip(pairs, tables, strict=True):
             (columns, ones), (others, theirs) = groups[i], groups[j]
-            if i == j:
-                whole[np.ix_(columns, columns)] += (ones * sums[:, None]).T @ ones
-                continue
             side = ones.T @ (sums @ theirs)
             whole[np.ix_(columns, others)] += side
             whole[np.ix_(others, columns)] += side.T
+        # The totals of the cells of a group are in every table of it.
+        own = [tables[0].sum(axis=1), *(sums.sum(axis=0) for sums in tables[: g - 1])] if g > 1 else self._totals(w)
+        for (columns, ones), sums in zip(groups, own, strict=True):
+            whole[np.ix_(columns, columns)] += (ones * sums[:, None]).T @ ones
         whole = np.ascontiguousarray(whole[:-1, :-1])
         for j, column in zip(self.positions, self.X.T, strict=True):
-            side = _sums(self, w * column)
-            side[self.positions] += (w * column) @ self.X
+            weighted = w * column
+            side = self._columns_of(own if np.all(column == 1.0) else self._totals(weighted))
+            side[self.positions] += weighted @ self.X
             whole[:, j] = whole[j, :] = side
         return whole
+
+    def _totals(self, r):
+        """Of r (n,) for every group over the rows of each combination, on the host."""
+        c = self.members.shape[1]
+        return products.in_threads(lambda codes: np.bincount(codes, r, c), self.codes, len(r))
+
+    def _columns_of(self, totals):
+        """Of those of the cells: of the levels that have columns."""
+        sums = np.zeros(self.width + 1)
+        for own, members in zip(totals, self.members, strict=True):
+            np.add.at(sums, members, own[:, None])
+        return sums[:-1]
 
     def take(self, rows):
         codes = np.ascontiguousarray(self.codes[:, rows])
@@ -223,16 +238,6 @@ class Categorical:
             whole[rows, members[codes]] = 1.0
         whole[:, np.asarray(self.positions)] = self.X
         return np.ascontiguousarray(whole[:, :p])
-
-
-def _sums(design, r):
-    """X'r of the coded columns, r (n,), on the host."""
-    _, c, _ = design.members.shape
-    sums = np.zeros(design.width + 1)
-    found = products.in_threads(lambda codes: np.bincount(codes, r, c), design.codes, len(r))
-    for own, members in zip(found, design.members, strict=True):
-        np.add.at(sums, members, own[:, None])
-    return sums[:-1]
 
 
 def _indicators(members):

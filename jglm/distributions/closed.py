@@ -12,9 +12,35 @@ from jglm.distributions.special import LOG_2PI, log1mexp, log_gamma, stirling_er
 
 
 # --------------------------------------------------------------------------- log-partitions
+@jax.custom_jvp
 def tweedie_partition(eta, power):
     """((1-p) eta)^((2-p)/(1-p)) / (2-p), by log and exp, which take complex arguments."""
     return jnp.exp((2 - power) / (1 - power) * jnp.log((1 - power) * eta)) / (2 - power)
+
+
+@jax.custom_jvp
+def tweedie_mean(eta, power):
+    """((1-p) eta)^(1/(1-p)): all derivatives of the log-partition are it times powers of eta."""
+    return jnp.exp(jnp.log((1 - power) * eta) / (1 - power))
+
+
+def _in_power(eta, power):
+    """d log a / d p of the log-partition a."""
+    return 1 / (2 - power) + (jnp.log((1 - power) * eta) - (2 - power)) / (1 - power) ** 2
+
+
+def _mean_in_power(eta, power):
+    """d log mu / d p."""
+    return (jnp.log((1 - power) * eta) - 1) / (1 - power) ** 2
+
+
+tweedie_partition.defjvps(
+    lambda t, _, eta, power: t * tweedie_mean(eta, power), lambda t, a, eta, power: t * a * _in_power(eta, power)
+)
+tweedie_mean.defjvps(
+    lambda t, mu, eta, power: t * mu / ((1 - power) * eta),
+    lambda t, mu, eta, power: t * mu * _mean_in_power(eta, power),
+)
 
 
 def logarithmic_partition(eta):
@@ -72,7 +98,8 @@ def lattice_saturated(n, k):
     """log of the probability of k successes in n trials, or of its kin, at its own mean: 0 at k = 0 and k = n."""
     inside = (k > 0) & (k < n)
     k = jnp.where(inside, k, n / 2)
-    value = stirling_error(n) - stirling_error(k) - stirling_error(n - k) + 0.5 * (jnp.log(n / (k * (n - k))) - LOG_2PI)
+    whole, some, rest = stirling_error(jnp.stack([n, k, n - k]))  # in one call, since each would be compiled for itself
+    value = whole - some - rest + 0.5 * (jnp.log(n / (k * (n - k))) - LOG_2PI)
     return jnp.where(inside, value, 0.0)
 
 
@@ -122,7 +149,7 @@ def tweedie_saturated(y, phi, power, count=256):
     far = j > 2 * lam
     near = lam * ((1 + jnp.where(far, 0.0, gap)) * jnp.log1p(jnp.where(far, 0.0, gap)) - jnp.where(far, 0.0, gap))
     exponent = jnp.where(far, j * (jnp.log(j) - jnp.log(lam)) - (j - lam), near)
-    terms = -(1 + s) * exponent - stirling_error(j) - stirling_error(j * s)
+    terms = -(1 + s) * exponent - jnp.sum(stirling_error(jnp.stack([j, j * s])), axis=0)
     value = jax.nn.logsumexp(terms) + jnp.log(step) + 0.5 * jnp.log(s) - LOG_2PI - jnp.log(at)
     return jnp.where(y > 0, value, 0.0)
 

@@ -26,7 +26,9 @@ class Support(NamedTuple):
         ok = (y >= self.low if self.low_in else y > self.low) & (y <= self.high if self.high_in else y < self.high)
         if self.step:
             k = (y - (self.low if np.isfinite(self.low) else 0.0)) / self.step
-            ok &= np.abs(k - np.round(k)) <= 1e-8 * np.maximum(1.0, np.abs(k))
+            off = k != np.round(k)
+            if np.any(off):
+                ok[off] &= np.abs(k[off] - np.round(k[off])) <= 1e-8 * np.maximum(1.0, np.abs(k[off]))
         return ok
 
     def describe(self):

@@ -12,8 +12,10 @@ from jglm import penalties, rows
 from jglm.designs import products
 from jglm.diagnostics import recession
 from jglm.fitting import firth, joint, linalg, minibatches, smoothing, squares
+from jglm.fitting.coded import by_codes
 from jglm.fitting.constrained import by_constrained
-from jglm.fitting.iterate import by_codes, by_diagonal, by_irls, by_proximal, by_solver
+from jglm.fitting.iterate import by_diagonal, by_irls, by_proximal, by_solver
+from jglm.fitting.jointrows import by_joint_rows
 from jglm.fitting.problem import Problem, flatten_host
 from jglm.fitting.sketch import by_sketch
 from jglm.fitting.workingset import by_working_set
@@ -138,7 +140,7 @@ def _unpenalized(prepared):
 
 
 def _jointly(problem, start, tol, options):
-    """Coefficients and free parameters together, by Newton in JAX."""
+    """Coefficients and free parameters together: small designs by Newton on the host, others in JAX."""
     _check_solver(options["solver"])
     if options["solver"] == "minibatch" or isinstance(options["solver"], Minibatch):
         minibatches.refuse(problem.model)
@@ -158,7 +160,11 @@ def _jointly(problem, start, tol, options):
             break
         seen = problem.with_model(joint.with_density(problem.model, method))
         unknowns = joint.begin(seen, start, fit_scalar) if unknowns is None else unknowns
-        found = by_solver(seen, record, unknowns, options["progress"])
+        found = None
+        if solver == "auto" and problem.small:
+            found = by_joint_rows(seen, unknowns, tol, record.max_iter, options["progress"])
+        if found is None or found.status in (Status.STALLED, Status.INVALID_START):
+            found = by_solver(seen, record, unknowns, options["progress"])
         unknowns = Unknowns(jnp.asarray(problem.shape(found.flat)), found.nuisance)
     joint.warn_of_limits(problem.model.family, problem.prepared, found.nuisance)
     return found

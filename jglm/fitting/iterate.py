@@ -14,7 +14,7 @@ from jglm.fitting.problem import flatten_host
 from jglm.fitting.progress import Progress
 from jglm.model import GRADIENT, HESSIAN, Model, Unknowns
 from jglm.penalties import Ridge
-from jglm.solvers import LBFGS, Gradient, Newton, ProximalNewton, Status
+from jglm.solvers import LBFGS, Gradient, ProximalNewton, Status
 from jglm.solvers.lbfgs import diagonal_metric
 
 # Above this many elements of X a pass takes long enough for the host loop, which can be watched and interrupted.
@@ -110,12 +110,14 @@ def _halved(look, flat, step, seen, drop):
     return None
 
 
-def by_solver(problem, solver, start, progress):
-    """A solver of jglm.solvers, in the traced loop or, where it takes longer, in the host loop with a progress bar."""
+def by_solver(problem, solver, start, progress, look=None):
+    """A solver of jglm.solvers, in the traced loop or, where it takes longer, in the host loop with a progress bar;
+    `look` is the problem's `host_pass` where it is there already."""
     if start is not None and not isinstance(start, Unknowns):
         start = Unknowns(jnp.asarray(start, jnp.float64), {})
     asked = solver.asks in (GRADIENT, HESSIAN)
-    look = host_pass(problem) if asked and start is not None else None
+    if look is None and asked and start is not None:
+        look = host_pass(problem)
     quick = np.prod(problem.design.shape) * problem.width <= HOST_ELEMENTS
     here = jax.default_backend() == "cpu"  # elsewhere a look at every pass may take longer than the pass
     if (not progress and look is None and (quick or not here)) or isinstance(solver, Gradient):
@@ -192,12 +194,6 @@ def mean_curvature(problem):
     expected, w = problem.derivatives(problem.start()).expected, problem.prepared.weight
     own = expected if expected.ndim == 1 else np.trace(expected, axis1=1, axis2=2) / expected.shape[1]
     return float(np.sum(w * own) / np.sum(w))
-
-
-def by_codes(problem, tol, most, progress):
-    """Newton's method from the fit of a constant, for designs whose X'WX costs no more than a few gradients: levels of
-    few events begin at 0, from where its steps lead the right way."""
-    return by_solver(problem, Newton(tol, most), constant_start(problem), progress)
 
 
 def by_diagonal(problem, tol, most, progress):

@@ -3,39 +3,91 @@
 What `model.evaluate` answers, without a copy of the design: BLAS is as fast at X coef and X'r as XLA, faster at X'WX.
 """
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jglm import rows
+from jglm.designs import products
 from jglm.fitting.padding import pad
 from jglm.model import GRADIENT, HESSIAN, Info
 from jglm.rows import mask, scale
 
 
 class HostPass:
-    """query, asks -> Info for a problem without free parameters; `asks` is "gradient" or "hessian"."""
+    """query, asks -> Info for a problem without free parameters; `asks` is "gradient" or "hessian".
+
+    Factors are looked up, and their scores added up, block by block of rows in threads; a matrix takes BLAS.
+    """
 
     def __init__(self, problem):
-        self.problem, self.design = problem, problem.hosted
+        self.problem, self.design, self.seen = problem, problem.hosted, None
+        self.coded = problem.design.gram_is_cheap
 
     def __call__(self, query, asks=GRADIENT):
-        lin = self.design.times(np.asarray(query.point.coef))
-        rows_at, found = self.problem.bound(_rows_at, asks == HESSIAN), []
+        """At the same point again only what is new."""
+        coef, bends = np.asarray(query.point.coef), asks == HESSIAN
+        if self.seen is None or not np.array_equal(coef, self.seen.coef) or (bends and self.seen.bend is None):
+            # Of one column of lin the curvature costs next to nothing.
+            self.seen = self.rows(coef, bends or (self.coded and coef.ndim == 1))
+        hess = self.problem.gram(self.seen.bend) if bends else None
+        return replace(self.seen.info, hess=hess)
+
+    def rows(self, coef, bends):
+        """The `Rows` at coefficients."""
+        found = self._in_blocks(coef, bends) if self.coded else self._in_parts(coef, bends)
+        sums, score, bend, grad = zip(*found, strict=True)
+        whole = lambda parts: np.concatenate([np.asarray(v) for v in parts])[: len(self.problem.prepared.y)]
+        value, chi2, noise, count = np.sum([np.asarray(v) for v in sums], axis=0)
+        score, bend = whole(score), whole(bend) if bends else None
+        grad = np.sum(grad, axis=0) if self.coded else self.design.rtimes(score)
+        info = Info(value, np.ravel(grad.T), None, None, chi2, self.design.eps**2 * noise, count)
+        return Rows(coef, info, score, bend)
+
+    def _in_blocks(self, coef, bends):
+        """(sums, scores, curvatures, X' scores) of every block of rows."""
+        rows_at, parts = self.problem.bound(_rows_at, bends), self.problem.parts
+
+        def look(i):
+            with jax.enable_x64(True):  # which is a setting of each thread
+                design, (y, weight, offset) = self.designs[i], parts[i]
+                own = design.times(coef)
+                sums, score, bend = rows_at(y, pad(own, 0, len(weight)), weight, offset)
+                return sums, score, bend, design.rtimes(np.asarray(score)[: len(own)])
+
+        return products.in_threads(look, range(len(parts)), len(self.problem.prepared.y))
+
+    def _in_parts(self, coef, bends):
+        """(sums, scores, curvatures, nothing) of every part of the rows."""
+        lin, rows_at, found = self.design.times(coef), self.problem.bound(_rows_at, bends), []
         for i, (y, weight, offset) in enumerate(self.problem.parts):
             size = len(weight)
-            found.append(rows_at(y, pad(lin[i * size : (i + 1) * size], 0, size), weight, offset))
-        value, score, bend, chi2, noise, count = zip(*found, strict=True)
-        whole = lambda parts: np.concatenate([np.asarray(v) for v in parts])[: len(lin)]
-        total = lambda parts: np.sum([np.asarray(v) for v in parts])
-        grad = np.ravel(np.asarray(self.design.rtimes(whole(score))).T)
-        hess = self.problem.gram(whole(bend)) if asks == HESSIAN else None
-        return Info(total(value), grad, hess, None, total(chi2), self.design.eps**2 * total(noise), total(count))
+            found.append((*rows_at(y, pad(lin[i * size : (i + 1) * size], 0, size), weight, offset), None))
+        return found
+
+    @cached_property
+    def designs(self):
+        """The design of every part of the rows."""
+        size = len(self.problem.parts[0][1])
+        return [self.design.take(slice(i * size, (i + 1) * size)) for i in range(len(self.problem.parts))]
+
+
+@dataclass
+class Rows:
+    """What a pass has seen at coefficients: sums, and the weighted scores and curvatures of the rows."""
+
+    coef: np.ndarray
+    info: Info
+    score: np.ndarray
+    bend: np.ndarray | None
 
 
 def _rows_at(model, y, own, weight, offset, bends):
-    """(value, weighted scores, weighted curvatures or None, chi2, square of the length of the fit in the metric of the
-    Hessian, count) of rows at X coef = own."""
+    """((value, chi2, square of the length of the fit in the metric of the Hessian, count), weighted scores, weighted
+    curvatures or None) of rows at X coef = own."""
     on = weight > 0
     t = mask(on, rows.statistics(model, y), 1.0)
     w = jnp.where(on, weight, 0.0)
@@ -51,4 +103,4 @@ def _rows_at(model, y, own, weight, offset, bends):
     if model.family.dispersion == "estimated" and lin.ndim == 1:
         chi2 = jnp.sum(w * jax.vmap(lambda t, v: rows.pearson(model, t, v))(t, lin))
     noise = jnp.sum(scale(w, jnp.abs(along * turn)))
-    return value, scale(w, score), bend, chi2, noise, jnp.sum(on)
+    return jnp.stack([value, chi2, noise, jnp.sum(on)]), scale(w, score), bend

@@ -105,15 +105,16 @@ def _parts(term, levels, place):
     fastest."""
     at = place[term.columns[0]]
     for scoped in term.scoped_terms:
+        values = [levels[column_of(f.factor.expr)] for f in scoped.factors]
+        kind = np.min_scalar_type(int(np.prod([len(v.categories) for v in values])) - 1)
         total: Any = 0
         count, columns, stride = 1, np.zeros(1, int), 1
-        for f in scoped.factors:
-            values = levels[column_of(f.factor.expr)]
-            size, reduced = len(values.categories), int(f.reduced)
+        for f, v in zip(scoped.factors, values, strict=True):
+            size, reduced = len(v.categories), int(f.reduced)
             own = np.arange(size) - reduced  # -1 where the base level has no column
             here, before = np.repeat(own, count), np.tile(columns, size)
             columns = np.where((here < 0) | (before < 0), -1, before + stride * here)
-            total = total + count * values.codes.astype(np.int64)
+            total = total + kind.type(count) * v.codes.astype(kind)
             count, stride = count * size, stride * (size - reduced)
-        yield total.astype(np.min_scalar_type(count - 1)), np.where(columns < 0, -1, columns + at)
+        yield total, np.where(columns < 0, -1, columns + at)
         at += stride

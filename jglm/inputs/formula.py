@@ -45,7 +45,7 @@ class Formula:
         """(X, offset or None) of a pandas frame without missing values; keeps the state for `transform`."""
         levels = coding.levels_of(self, frame)
         if levels is not None:
-            self.spec = self._materialize(self.rhs, coding.few_rows(frame, levels)).model_spec
+            self.spec = self._decided(self.rhs, frame, levels)
             return self._coded(frame, levels, True)
         matrix = self._materialize(self.rhs, frame)
         self.spec = matrix.model_spec
@@ -59,7 +59,7 @@ class Formula:
         if levels is not None:
             levels = self._in_known_levels(levels)
             if self.spec.structure is None:  # from a model file
-                self.spec = self._materialize(self.spec, coding.few_rows(frame, levels)).model_spec
+                self.spec = self._decided(self.spec, frame, levels)
             return self._coded(frame, levels, False)
         # A copy, for formulaic writes what it learns of new data into the state.
         return self._split(self._materialize(copy.deepcopy(self.spec), frame))
@@ -109,14 +109,18 @@ class Formula:
             return set()
         return {factor.expr} if factor.eval_method.value == "lookup" else grammar.variables(factor.expr, self.functions)
 
-    def _materialize(self, spec, frame):
+    def _decided(self, spec, frame, levels):
+        """The model spec with its columns, as few rows decide them."""
+        return self._materialize(spec, coding.few_rows(frame, levels), "numpy").model_spec  # quicker than pandas
+
+    def _materialize(self, spec, frame, output="pandas"):
         from formulaic import model_matrix
 
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):  # log(0) is told below, by column and row
                 for category in (FutureWarning, DeprecationWarning):  # formulaic's and pandas' own affairs
                     warnings.filterwarnings("ignore", category=category)
-                return model_matrix(spec, frame, context=self._context(), na_action="ignore", output="pandas")
+                return model_matrix(spec, frame, context=self._context(), na_action="ignore", output=output)
         except Exception as error:
             cause = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             raise ValueError(f"formula {self.text!r} cannot be evaluated: {cause}") from error

@@ -4,6 +4,7 @@ import numpy as np
 
 from jglm.inputs import checks
 
+SOME = 50_000  # rows
 
 def to_pandas(data, columns):
     """The named columns of a data frame as a pandas frame with a plain index; ValueError for one that is not there."""
@@ -27,7 +28,7 @@ def to_pandas(data, columns):
         if list(data.columns).count(name) > 1:
             raise ValueError(f"the column {name!r} stands twice in data; names must differ")
     chosen = data.loc[:, columns].reset_index(drop=True)
-    return pandas.DataFrame({name: _plain(chosen[name]) for name in columns}, index=chosen.index)
+    return pandas.DataFrame({name: _plain(chosen[name]) for name in columns}, index=chosen.index, copy=False)
 
 
 def _plain(column):
@@ -53,7 +54,12 @@ def _refuse_unknown(columns, known):
 
 def whole_rows(frame):
     """(n,) which rows of a frame miss no value."""
-    return ~frame.isna().to_numpy().any(axis=1) if frame.shape[1] else np.ones(len(frame), bool)
+    whole = np.ones(len(frame), bool)
+    for name in frame.columns:
+        missing = frame[name].isna().to_numpy()
+        if missing.any():
+            whole &= ~missing
+    return whole
 
 
 def refuse_missing(frame):
@@ -98,6 +104,9 @@ def _used_levels(frame):
 
 
 def _has_unused_level(factor):
-    # Counting the codes is many times faster than pandas' own look at them.
-    counts = np.bincount(factor.codes.to_numpy(int) + 1, minlength=len(factor.categories) + 1)
-    return bool(np.any(counts[1:] == 0))
+    # Counting the codes is many times faster than pandas' own look at them, and the first rows mostly have them all.
+    codes, levels = factor.codes.to_numpy(), len(factor.categories)
+    for some in (codes[:SOME], codes):
+        if np.all(np.bincount(some.astype(np.intp) + 1, minlength=levels + 1)[1:] > 0):
+            return False
+    return True
