@@ -18,16 +18,14 @@ def fit_glum(problem):
     import glum
 
     family = {"gaussian": "normal", "bernoulli": "binomial", "tweedie": "tweedie (1.5)"}
-    # Its Newton steps form a matrix of p x p numbers.
-    solver = "irls-ls" if problem.p < 10_000 else "lbfgs"
     options = dict(family=family.get(problem.family, problem.family), link="log" if problem.link == "log" else "auto")
-    options |= dict(alpha=problem.alpha, gradient_tol=ENOUGH, max_iter=1_000, solver=solver)
+    options |= dict(alpha=problem.alpha, gradient_tol=ENOUGH, max_iter=1_000)
     X, given = problem.X, dict(offset=problem.offset, sample_weight=problem.weights)
     if problem.frame is not None:
         X, options = problem.frame[problem.factors], options | dict(drop_first=True)
     model = glum.GeneralizedLinearRegressor(**options, fit_intercept=problem.intercept)
     model.fit(X, problem.y, **given)
-    how = f"{solver}, gradient_tol {ENOUGH:g}"
+    how = f"irls-ls, gradient_tol {ENOUGH:g}"
     if problem.summary:
         str(model.coef_table(X, problem.y, **given, robust=False))
         how += ", standard errors, summary"
@@ -170,7 +168,8 @@ HESSIAN = "a Hessian of 50,000 x 50,000 numbers would be 20 GB"
 PLAIN = {"offset": NO_OFFSET, "weights": NO_WEIGHTS}
 
 RIVALS = (
-    Rival("glum_loose", "glum", fit_glum, ("glum",), ("glum", "tabmat"), {"classes": NO_CLASSES}),
+    Rival("glum_loose", "glum", fit_glum, ("glum",), ("glum", "tabmat"),
+          {"classes": NO_CLASSES, "sparse": f"{HESSIAN}, and its L-BFGS needs an older SciPy"}),
     _sklearn("lbfgs"),
     _sklearn("newton-cholesky", sparse=HESSIAN),
     _sklearn("newton-cg", classifies=True),
