@@ -10,7 +10,7 @@ from jglm.fitting.joint import per_row
 from jglm.fitting.padding import bind, over_rows
 from jglm.inputs import checks, data, factors, frames
 from jglm.inputs.matrix import design_of
-from jglm.rows import eta_of, moments
+from jglm.rows import eta_of, etas, moments
 
 KINDS = ("mean", "link", "class", "log_prob")
 
@@ -24,10 +24,6 @@ def _mean_of(model, lin, values):
 
 def _means(model, lin, values):
     return jax.vmap(lambda v, u: _mean_of(model, v, u))(lin, values)
-
-
-def _etas(model, lin, values):
-    return jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values)
 
 
 def precision_designs(fit, X, n, precision=None):
@@ -100,7 +96,7 @@ def design_and_lin(fit, X, offset, exposure):
 
 def eta_of_lin(fit, lin, designs=None):
     """The natural parameters of rows, with their `precision_designs`."""
-    return over_rows(bind(_etas, fit.model), lin, row_values(fit, len(lin), designs))
+    return over_rows(bind(etas, fit.model), lin, row_values(fit, len(lin), designs))
 
 
 def _coefficients(fit):

@@ -205,7 +205,7 @@ def moments(family, eta):
 
 def describe(model, y, lin, weight, size, power, count, values):
     """(Rows, Totals) at lin and the `values` {name: (n,) or (n, s)} of the parameters that eta takes besides lin."""
-    family, t, eta = model.family, statistics(model, y), _etas(model, lin, values)
+    family, t, eta = model.family, statistics(model, y), etas(model, lin, values)
     unit = _unit_deviances(family, t, y, eta, weight, size)
     mu, variance, totals = _totals(model, y, lin, eta, unit, weight, size, power, count)
     score = jax.vmap(jax.grad(lambda t, v, u: family.loss_one(t, eta_of(model, v, u)), argnums=1))(t, lin, values)
@@ -223,7 +223,7 @@ def totals(model, y, lin, weight, size, power, count, values, axis=None):
     The log-likelihood is sum power_i log p(y_i; eta_i, phi / size_i), with phi the deviance / count where the
     dispersion is estimated, as R has it; NaN for a family without a closed base measure, and where phi is not that one.
     """
-    eta = _etas(model, lin, values)
+    eta = etas(model, lin, values)
     unit = _unit_deviances(model.family, statistics(model, y), y, eta, weight, size)
     return _totals(model, y, lin, eta, unit, weight, size, power, count, axis)[-1]
 
@@ -232,13 +232,13 @@ def plain_totals(model, y, lin, weight, size, power, count, values, likelihood):
     """(Totals, the size of the terms of the deviance) for a family whose T(y) is y: the deviance of the rows is the
     plain difference, which is quicker and has the digits of a sum where it is no small part of its terms. The
     log-likelihood costs more than all else here: NaN unless `likelihood`."""
-    eta = _etas(model, lin, values)
+    eta = etas(model, lin, values)
     unit, terms, _ = jax.vmap(model.family.plain_deviance_one)(y, eta)
     found = _totals(model, y, lin, eta, unit, weight, size, power, count, likelihood=likelihood)[-1]
     return found, jnp.sum(jnp.where(weight > 0, weight * terms, 0.0))
 
 
-def _etas(model, lin, values):
+def etas(model, lin, values):
     """The natural parameters of all rows."""
     return jax.vmap(lambda v, u: eta_of(model, v, u))(lin, values)
 

@@ -37,7 +37,7 @@ def log_likelihood(model, prepared, kept, coef, phi=None, plugged=False):
         return float(problem.totals(lin).llf), phi
     family, on = model.family, prepared.weight > 0
     phi = 1.0 if family.dispersion == "fixed" else phi
-    guess = float(problem.at(lin)[1].deviance) / problem.count if phi is None else phi
+    guess = float(problem.totals(lin, problem.small).deviance) / problem.count if phi is None else phi
     method = None if family.has_density else family.density_method(guess / prepared.size[on], prepared.y[on])
     args = likelihood_rows(problem, lin, method)
     if phi is None:
@@ -48,7 +48,7 @@ def log_likelihood(model, prepared, kept, coef, phi=None, plugged=False):
 def likelihood_rows(problem, lin, method):
     """What `_llf` takes of the rows: its sums are over them."""
     family, p = problem.model.family, problem.prepared
-    on, eta = p.weight > 0, np.asarray(problem.at(lin)[0].eta)
+    on, eta = p.weight > 0, problem.etas(lin)
     y = np.where(on if p.y.ndim == 1 else on[:, None], p.y, p.y[np.argmax(on)])
     return family, y, eta, np.where(on, p.size, 1.0), np.where(on, p.power, 0.0), method
 
@@ -139,7 +139,7 @@ def null_terms(problem, constant):
     view, width = problem.derivatives(lin), len(constant)
     g = w @ view.score.reshape(len(w), width)
     H = np.tensordot(w, view.expected.reshape(len(w), width, width), 1)
-    return np.asarray(problem.at(lin)[1].deviance), g, H
+    return np.asarray(problem.totals(lin, problem.small).deviance), g, H  # as the fit had them compiled
 
 
 def least_deviance(look, here):

@@ -13,6 +13,7 @@ import numpy as np
 
 from jglm import families, rows
 from jglm.fitting import linalg
+from jglm.fitting.padding import over_rows
 from jglm.model import Model, Query, Unknowns, evaluate
 
 SEARCH_ROWS = 4000
@@ -118,8 +119,9 @@ def per_row(family, designs, nuisance, n):
 
 
 def rows_at(problem, unknowns):
-    """(designs (n, q) of the m linear predictors: the columns of lin, then the free parameters; scores (n, m),
-    observed and expected information (n, m, m) of the rows in them), times the weights; 0 in rows of weight 0."""
+    """(designs (n, q) of the m linear predictors: the columns of lin, then the free parameters; losses (n,), scores
+    (n, m), observed and expected information (n, m, m) of the rows in them), times the weights; 0 in rows of weight 0.
+    """
     p, n = problem.prepared, len(problem.prepared.y)
     columns = [problem.lin(np.ravel(np.asarray(unknowns.coef).T)).reshape(n, -1)]
     designs = [problem.X] * problem.width
@@ -128,13 +130,20 @@ def rows_at(problem, unknowns):
         columns.append(np.broadcast_to(u, (n, len(u))) if Z is None else (Z @ u)[:, None])
         designs += [np.ones((n, 1))] * free.size if Z is None else [Z]
     like = int(np.argmax(p.weight > 0))
-    safe = lambda v: rows.mask(p.weight > 0, v, v[like])
+    safe = lambda v: np.where(p.weight.reshape(-1, *(1,) * (v.ndim - 1)) > 0, v, v[like])
     args = safe(p.y), safe(p.size), safe(np.hstack(columns))
-    found = [np.asarray(rows.scale(p.weight, np.asarray(v))) for v in _rows_compiled(problem.model, *args)[1:]]
-    return designs, *found
+    found = over_rows(problem.bound(_rows), *args)
+    return designs, *(p.weight.reshape(-1, *(1,) * (v.ndim - 1)) * v for v in found)
 
 
-_rows_compiled = jax.jit(lambda model, *args: jax.vmap(lambda *row: rows.joint_row(model, *row))(*args))
+def _rows(model, y, size, v):
+    return jax.vmap(lambda *row: rows.joint_row(model, *row))(y, size, v)
+
+
+def blocks(designs, W):
+    """The Hessian in the flat unknowns from that of the rows in their linear predictors, W (n, m, m)."""
+    return np.block([[Z.T @ (W[:, i, j, None] * other) for j, other in enumerate(designs)]
+                     for i, Z in enumerate(designs)])  # fmt: skip
 
 
 def reported(free, u):
@@ -161,8 +170,11 @@ def standard_errors(parameters, nuisance, cov):
 
 def information(problem, unknowns):
     """The observed information of all unknowns at the optimum, (P, P), penalty included."""
-    data = problem.data
-    info = _information_compiled(problem.model, data, Query(unknowns))
+    if problem.small:
+        designs, _, _, observed, _ = rows_at(problem, unknowns)
+        info = blocks(designs, observed)
+    else:
+        info = _information_compiled(problem.model, problem.data, Query(unknowns))
     extra = problem.model.curvature(unknowns)
     return np.asarray(info if extra is None else info + extra)
 

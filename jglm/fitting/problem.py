@@ -12,7 +12,7 @@ from jglm.fitting import irls, linalg
 from jglm.fitting.padding import bind, pad, padded_size
 from jglm.model import Data, Model, Unknowns
 from jglm.penalties import smooth_part
-from jglm.rows import describe, plain_totals, row_derivatives, start_of_rows, totals
+from jglm.rows import describe, etas, plain_totals, row_derivatives, start_of_rows, totals
 
 ROWS = 1 << 16  # at a time in a pass: data sets of more rows share what was compiled for so many
 PLACED = 20_000  # rows; fewer are copied in less time with every call than they are placed once
@@ -147,12 +147,17 @@ class Problem:
         rows, totals = self._described(describe, lin)
         return jax.tree.map(lambda v: np.asarray(v)[: len(lin)], rows), totals
 
+    def etas(self, lin):
+        """The natural parameters of the rows at a linear predictor."""
+        values = {name: pad(np.asarray(v)) for name, v in self.values.items()}
+        return np.asarray(self.bound(etas)(pad(lin), values))[: len(lin)]
+
     def totals(self, lin, likelihood=True):
         """Totals alone, without keeping what each row looks like; the log-likelihood may be left out (NaN)."""
         if self.model.family.T_ is not None:
             return self._described(totals, lin)
         found, terms = self._described(plain_totals, lin, likelihood)
-        return found if found.deviance > 1e-3 * terms else self._described(totals, lin)
+        return found if float(found.deviance) > 1e-3 * float(terms) else self._described(totals, lin)
 
     def lin(self, flat):
         """The linear predictor at flat coefficients, offset included."""

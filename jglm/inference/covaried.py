@@ -237,6 +237,6 @@ def _pieces(fit):
     problem = Problem(model, fit._data("a robust covariance"), fit.kept)
     coef = jnp.asarray(problem.shape(flatten_host(fit.params[fit.kept])))
     unknowns = Unknowns(coef, {k: jnp.asarray(v) for k, v in fit.nuisance.items()})
-    designs, score, observed, _ = joint.rows_at(problem, unknowns)
+    designs, _, score, observed, _ = joint.rows_at(problem, unknowns)
     also = {a: Z for a, Z in enumerate(designs) if a >= problem.width}
     return leverage.Pieces(problem, np.linalg.cholesky(fit._joint_covariance()[0]), score, observed, also)
