@@ -16,6 +16,8 @@ def draw(name, records, path):
     across = min(ACROSS, len(groups))
     # Where the same libraries fitted every problem their names stand once, at the left.
     same = len({tuple(r.label for r in group) for group in groups.values()}) == 1
+    if not same:  # the table says who was left out
+        groups = {problem: [r for r in group if r.left_out is None] for problem, group in groups.items()}
     counts = [len(group) for group in groups.values()]
     rows = [max(counts[i : i + across]) for i in range(0, len(counts), across)]
     wide = 1.6 + 3.6 * across if same else 5.2 * across
@@ -38,6 +40,7 @@ def fill(panel, records):
     for at, record in enumerate(records):
         if not record.measured:
             said = "left out" if record.left_out is not None else "failed"
+            said = said if record.ended_after is None else record.error
             panel.text(0.03, at, said, transform=panel.get_yaxis_transform(), va="center", fontsize=8, color=OTHER)
             continue
         early = record.stopped_early

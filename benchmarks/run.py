@@ -77,7 +77,7 @@ def told(found):
     if found.left_out is not None:
         return f"left out: {found.left_out}"
     if not found.measured:
-        return f"FAILED: {found.error}"
+        return found.error if found.ended_after is not None else f"FAILED: {found.error}"
     cold, warm = table.seconds(found.cold_seconds), table.seconds(found.warm_seconds)
     early = "  STOPPED EARLY" if found.stopped_early else ""
     return f"cold {cold:>8}  warm {warm:>8}  gradient {found.gradient:.1e}{early}"
