@@ -114,6 +114,21 @@ def safe_lin(model, dtype):
     return model.link.linear(model.family, mu)
 
 
+def ignores_a_constant(model):
+    """Whether one constant more on every column of lin changes nothing, as in a softmax of all classes."""
+    if model.width() is None or model.family.parametrize_ is not None:
+        return False
+    return float(np.max(np.abs(_turn_compiled(model)))) <= 1e-12
+
+
+@jax.jit
+def _turn_compiled(model):
+    """The change of the expected score of a row by one constant more on every column of lin."""
+    lin = safe_lin(model, jnp.float64)
+    jac = jax.jacfwd(lambda v: model.link.eta(model.family, v))(lin)
+    return jnp.sum(jac.T @ jax.hessian(model.family.a)(model.link.eta(model.family, lin)) @ jac, axis=1)
+
+
 def mask(on, x, other):
     """x where `on` (n,), else other, for x (n, ...)."""
     return jnp.where(on.reshape(on.shape + (1,) * (x.ndim - 1)), x, other)

@@ -42,14 +42,25 @@ class Terms:
     def residual(self, flat, slope, step):
         """(flat - prox(flat - step slope)) / step (P,): what is left of the optimality conditions at coefficients where
         the smooth part has this gradient; for l1 alone slope + l1 sign(b), or how much |slope| passes l1 by at 0."""
-        x = flat - step * slope
-        x = jnp.sign(x) * jnp.maximum(jnp.abs(x) - step * self.l1, 0.0)
+        return (flat - self.prox(flat - step * slope, jnp.full(flat.shape, step, flat.dtype))) / step
+
+    def prox(self, v, step):
+        """argmin_b sum_j (b_j - v_j)^2 / (2 step_j) + R(b), (P,); `step` (P,) is one number within a group."""
+        x = jnp.sign(v) * jnp.maximum(jnp.abs(v) - step * self.l1, 0.0)
         if self.members is not None:
             own = jnp.append(x, 0.0)[self.members]
             size = jnp.sqrt(jnp.sum(own**2, axis=1))
-            share = jnp.maximum(1 - step * self.strength / jnp.where(size > 0, size, 1.0), 0.0)
+            lost = jnp.max(jnp.append(step, 0.0)[self.members], axis=1) * self.strength
+            share = jnp.maximum(1 - lost / jnp.where(size > 0, size, 1.0), 0.0)
             x = jnp.append(x, 0.0).at[self.members].set(own * share[:, None])[:-1]
-        return (flat - jnp.clip(x, self.lower, self.upper)) / step
+        return jnp.clip(x, self.lower, self.upper)
+
+    def together(self, v):
+        """v (P,) with the largest of each group for all of it."""
+        if self.members is None:
+            return v
+        own = jnp.max(jnp.append(v, 0.0)[self.members], axis=1)
+        return jnp.append(v, 0.0).at[self.members].set(jnp.broadcast_to(own[:, None], self.members.shape))[:-1]
 
     def padded(self, more):
         """With so many unpenalized coefficients behind."""

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import jglm
-from jglm import families, penalties
+from jglm import families, penalties, solvers
 from jglm.designs import Dense
-from jglm.fitting import looks
+from jglm.fitting import linalg, looks
 from jglm.fitting.iterate import by_irls
 from jglm.regularization import paths, pathwise
 from jglm.solvers.proximal import minimize
@@ -110,6 +110,34 @@ def test_groups_are_zero_together():
     assert 0 < np.sum(zero[2].all(axis=1)) < 6
     assert zero[0].all()
     np.testing.assert_array_equal(zero.any(axis=2), zero.all(axis=2))
+
+
+@pytest.mark.parametrize(("family", "penalty", "weights"), [
+    ("poisson", penalties.elastic_net(10.0, 0.6), W),
+    ("categorical", penalties.group_lasso(6.0, ["a", "a", "b", "b", "c", "c"]), None),
+    ("gamma", penalties.bounds(-0.1, 0.3) + penalties.ridge(2.0), None),
+])  # fmt: skip
+def test_very_many_columns_need_no_matrix_and_end_where_proximal_newton_does(family, penalty, weights, monkeypatch):
+    link = "log" if family == "gamma" else None
+    far = X * [1, 1, 1, 1, 1, 12]  # steps are told by the columns' own curvature
+    data = dict(X=far, y=Y[family], family=family, link=link, penalty=penalty, weights=weights)
+    newton = jglm.fit(**data, solver=solvers.ProximalNewton())
+    monkeypatch.setattr(linalg, "WIDE", 3)
+    fit = jglm.fit(**data, solver="newton")
+    assert (fit.solver, newton.solver) == ("fista", "proximalnewton")
+    assert fit.converged
+    np.testing.assert_allclose(fit.params, newton.params, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(fit.params == 0, newton.params == 0)
+
+
+def test_fista_is_a_solver_to_choose():
+    fista = solvers.FISTA(np.ones(P + 1))
+    fit = jglm.fit(X, Y["bernoulli"], family="bernoulli", penalty=penalties.lasso(8.0), solver=fista)
+    other = jglm.fit(X, Y["bernoulli"], family="bernoulli", penalty=penalties.lasso(8.0))
+    np.testing.assert_allclose(fit.params, other.params, rtol=0, atol=1e-7)
+    few = solvers.FISTA(np.ones(P + 1), max_iter=3)
+    with pytest.warns(UserWarning, match="largest number of iterations"):
+        jglm.fit(X, Y["bernoulli"], family="bernoulli", penalty=penalties.lasso(8.0), solver=few)
 
 
 def test_bounds_hold_and_are_the_constrained_optimum():

@@ -5,7 +5,7 @@ import warnings
 import jax
 import numpy as np
 
-from jglm import cache, penalties
+from jglm import cache, penalties, rows
 from jglm.batches import batch, kinked, manyinput, moderation
 from jglm.batches.manyfits import ManyFits
 from jglm.fitting import joint
@@ -135,6 +135,8 @@ def _fit(model, taken, values, options, progress, covariance):
     for part, _, _ in parts:
         count[part.models] = batch.columns_of(model, part.stack)
     params = whole(lambda f: f.coef, np.nan)
+    if model.penalty is not None and taken.parts[0].stack.constant and rows.ignores_a_constant(model):
+        params[:, 0] -= params[:, 0].mean(axis=-1, keepdims=True)  # as a single fit has them
     nuisance = {name: whole(lambda f, name=name: f.nuisance[name], np.nan) for name, _ in model.family.free}
     own = _family_params(model.family, values, nuisance, m)
     return ManyFits(

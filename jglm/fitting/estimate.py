@@ -4,7 +4,6 @@ import contextlib
 import warnings
 from dataclasses import dataclass, replace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -21,7 +20,7 @@ from jglm.fitting.sketch import by_sketch
 from jglm.fitting.workingset import by_working_set
 from jglm.inputs import checks
 from jglm.model import Model, Unknowns
-from jglm.solvers import Minibatch, Newton, ProximalNewton, Status
+from jglm.solvers import FISTA, Minibatch, Newton, ProximalNewton, Status
 
 FEW = 1000  # columns, of which BLAS needs one thread
 NAMES = ("auto", "irls", "newton", "sketched", "lbfgs", "minibatch")
@@ -188,8 +187,10 @@ def _iterate(problem, solver, tol, max_iter, dtype, start, progress):
     if solver == "minibatch" or isinstance(solver, Minibatch):
         return minibatches.by_minibatch(problem, Minibatch() if isinstance(solver, str) else solver, start, progress)
     if problem.model.penalty is not None and not penalties.is_smooth(problem.model.penalty):
+        if isinstance(solver, FISTA):
+            return by_solver(problem, solver, start, progress)
         if solver not in ("auto", "newton") and not isinstance(solver, ProximalNewton):
-            raise ValueError("a penalty with kinks or bounds takes solver='auto' or ProximalNewton()")
+            raise ValueError("a penalty with kinks or bounds takes solver='auto', ProximalNewton() or FISTA()")
         if any(isinstance(part, penalties.Constraints) for part in penalties.parts_of(problem.model.penalty)):
             return by_constrained(problem, start, tol, most, progress)
         begin = by_proximal if isinstance(solver, ProximalNewton) or solver == "newton" else by_working_set
@@ -244,21 +245,11 @@ def balanced(problem, flat):
     every class changes nothing: with a penalty on a softmax of all classes."""
     model = problem.model
     penalized = isinstance(model.penalty, penalties.Penalty) and _unpenalized(problem.prepared)
-    if not penalized or model.width() is None or model.family.parametrize_ is not None:
-        return flat
-    if np.max(np.abs(_turn_compiled(model))) > 1e-12:
+    if not penalized or not rows.ignores_a_constant(model):
         return flat
     coef = problem.shape(flat).copy()
     coef[0] -= np.mean(coef[0])
     return np.ravel(coef.T)
-
-
-@jax.jit
-def _turn_compiled(model):
-    """The change of the expected score of a row by one constant more on every column of lin."""
-    lin = rows.safe_lin(model, jnp.float64)
-    jac = jax.jacfwd(lambda v: model.link.eta(model.family, v))(lin)
-    return jnp.sum(jac.T @ jax.hessian(model.family.a)(model.link.eta(model.family, lin)) @ jac, axis=1)
 
 
 def at_values(problem, nuisance):

@@ -14,12 +14,13 @@ from jglm.fitting.problem import flatten_host
 from jglm.fitting.progress import Progress
 from jglm.model import GRADIENT, HESSIAN, Model, Unknowns
 from jglm.penalties import Ridge
-from jglm.solvers import LBFGS, Gradient, ProximalNewton, Status
+from jglm.solvers import FISTA, LBFGS, Gradient, ProximalNewton, Status
 from jglm.solvers.lbfgs import diagonal_metric
 
 # Above this many elements of X a pass takes long enough for the host loop, which can be watched and interrupted.
 HOST_ELEMENTS = 5e6
 ENOUGH = 1 << 15  # rows that a start is made of
+PASSES = 50  # of FISTA, for one of proximal Newton
 
 
 @dataclass
@@ -114,7 +115,7 @@ def by_solver(problem, solver, start, progress, look=None):
     """A solver of jglm.solvers, in the traced loop or, where it takes longer, in the host loop with a progress bar;
     `look` is the problem's `host_pass` where it is there already."""
     if start is not None and not isinstance(start, Unknowns):
-        start = Unknowns(jnp.asarray(start, jnp.float64), {})
+        start = Unknowns(np.asarray(start, np.float64), {})
     asked = solver.asks in (GRADIENT, HESSIAN)
     if look is None and asked and start is not None:
         look = host_pass(problem)
@@ -171,10 +172,13 @@ def _constant(problem):
 
 
 def by_proximal(problem, start, tol, most, progress):
-    """Proximal Newton for a penalty with kinks or bounds, from the fit of a constant; where that is no valid start,
-    from that of a ridge penalty."""
+    """Proximal Newton for a penalty with kinks or bounds, FISTA where there are very many columns, from the fit of a
+    constant; where that is no valid start, from that of a ridge penalty."""
     begin = constant_start(problem) if start is None else start
-    found = by_solver(problem, ProximalNewton(tol, most), begin, progress)
+    if problem.wide:  # no matrix of all coefficients
+        found = by_solver(problem, FISTA(jnp.asarray(own_curvature(problem)), tol, PASSES * most), begin, progress)
+    else:
+        found = by_solver(problem, ProximalNewton(tol, most), begin, progress)
     if found.status != Status.INVALID_START or start is not None:
         return found
     smooth = Model(problem.model.family, problem.model.link, Ridge(1.0, _penalized(problem), "sum"))
@@ -196,12 +200,15 @@ def mean_curvature(problem):
     return float(np.sum(w * own) / np.sum(w))
 
 
+def own_curvature(problem):
+    """(P,): about the diagonal of the Hessian at the start."""
+    diagonal = np.tile(mean_curvature(problem) * problem.squares(problem.prepared.weight), problem.width)
+    return diagonal if problem.model.penalty is None else diagonal + problem.penalty_diagonal()
+
+
 def by_diagonal(problem, tol, most, progress):
     """L-BFGS about a diagonal, for designs so wide that no p x p matrix is made; from the fit of a constant."""
-    diagonal = np.tile(mean_curvature(problem) * problem.squares(problem.prepared.weight), problem.width)
-    if problem.model.penalty is not None:
-        diagonal = diagonal + problem.penalty_diagonal()
-    metric = diagonal_metric(jnp.asarray(diagonal))
+    metric = diagonal_metric(jnp.asarray(own_curvature(problem)))
     found = by_solver(problem, LBFGS(metric, tol, most, 20), constant_start(problem), progress)
     found.solver = "lbfgs"
     return found
