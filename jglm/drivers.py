@@ -69,13 +69,13 @@ def _run(model, data, solver, start):
     return _solution(state, n_iter, history)
 
 
-def _solution(state, n_iter, history):
+def _solution(state, n_iter, history, xp=jnp):
     found = unflatten(state.point, state.query.point)
-    status = jnp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
-    late = getattr(state, "late", jnp.zeros_like(state.point))
+    status = xp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
+    late = getattr(state, "late", None)
     return Solution(
-        found.coef, found.nuisance, state.value, jnp.max(jnp.abs(state.grad)), n_iter, status.astype(jnp.int32), late,
-        history,
+        found.coef, found.nuisance, state.value, xp.max(xp.abs(state.grad)), n_iter, status.astype(xp.int32),
+        xp.zeros_like(state.point) if late is None else late, history,
     )  # fmt: skip
 
 
@@ -168,12 +168,13 @@ def solve_on_host(model, data, solver, start=None, report=None, look=None, keep=
         while status == Status.RUNNING and i < solver.max_iter:
             info = look(state.query, solver.asks)
             state = _step_compiled(solver, model, state, info)
-            history[i] = float(state.value), float(jnp.max(jnp.abs(state.grad)))
+            history[i] = float(state.value), np.max(np.abs(np.asarray(state.grad)))
             status, i = Status(int(state.status)), i + 1
             if keep is not None:
                 keep(i, jax.tree.leaves(state), history[:i])
             if report is not None:
                 report(i, *history[i - 1], float(state.decrement))
     except KeyboardInterrupt:
-        state = type(state)(**{**vars(state), "status": jnp.asarray(Status.INTERRUPTED, jnp.int32)})
-    return _solution(state, np.int32(i), history)
+        state = type(state)(**{**vars(state), "status": np.asarray(Status.INTERRUPTED, np.int32)})
+    # By NumPy, since JAX would compile each of these operations.
+    return _solution(jax.tree.map(np.asarray, state), np.int32(i), history, np)

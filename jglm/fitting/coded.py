@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm.designs import Categorical, WithConstant
+from jglm.designs import Categorical, Dense, WithConstant
 from jglm.fitting import linalg
-from jglm.fitting.iterate import by_solver, constant_start, descend, host_pass
-from jglm.fitting.problem import ROWS, flatten_host
+from jglm.fitting.iterate import by_solver, constant_start, descend, has_intercept, host_pass
+from jglm.fitting.problem import ROWS
 from jglm.model import GRADIENT, HESSIAN, Query, Unknowns
+from jglm.rows import start_of_rows
 from jglm.solvers import LBFGS, Newton, Status
 from jglm.solvers.lbfgs import metric_of
 
@@ -34,12 +35,11 @@ SEED = 0
 def by_codes(problem, tol, most, progress):
     """The fit as `Found`, from that of a constant: levels of few events begin at 0, from where Newton's steps lead the
     right way."""
-    begin = constant_start(problem)
     m = rows_drawn(problem) if most > 2 * PASSES else None
     look = None if m is None else host_pass(problem)
-    begun = None if look is None else _begin(problem, look, flatten_host(begin), m)
+    begun = None if look is None else _begin(problem, look, m)
     if begun is None:
-        return by_solver(problem, Newton(tol, most), begin, progress, look)
+        return by_solver(problem, Newton(tol, most), constant_start(problem), progress, look)
     flat, hess = begun
     found = by_solver(problem, LBFGS(_metric(hess), max(tol, NEAR), PASSES), flat, progress, look)
     passed = [found.history]
@@ -82,8 +82,12 @@ def rows_drawn(problem):
     return m if m >= LEAST * design.width and 4 * m <= rows else None
 
 
-def _begin(problem, look, flat, m):
+def _begin(problem, look, m):
     """(flat coefficients, Hessian of the objective) as m rows have them, None where they do not tell."""
+    flat = np.zeros(problem.design.shape[1])
+    if has_intercept(problem):
+        begun = _constant(problem, m)
+        flat[:1] = 0.0 if begun is None else begun[0]
     seen = look.rows(flat, True)
     if not np.isfinite(seen.info.value):
         return None
@@ -99,6 +103,18 @@ def _begin(problem, look, flat, m):
     prior = np.where(known, np.minimum(SMALL * info, PRIOR * phi), 0.0)
     P = problem.penalty_hessian(flat)
     return _newton(part, flat, np.diag(prior) if P is None else P + np.diag(prior), phi)
+
+
+def _constant(problem, m):
+    """The fit of a constant to m rows at even distances, as `_newton` has it: by the rows' function that is compiled
+    for the fit in any case."""
+    on = np.flatnonzero(problem.prepared.weight > 0)
+    part = problem.as_design(Dense(np.ones((len(problem.prepared.y), 1))))
+    part = part.part(on[np.linspace(0, len(on) - 1, m).astype(int)], None)
+    w, y, offset = (getattr(part.prepared, name) for name in ("weight", "y", "offset"))
+    mean = np.average(y, weights=w)[None]
+    lin = np.asarray(problem.bound(start_of_rows)(mean, np.ones(1)))
+    return _newton(part, lin - np.average(offset, weights=w), np.zeros((1, 1)), 1.0)
 
 
 def drawn(size, on, m):
@@ -119,23 +135,23 @@ def drawn(size, on, m):
 class _Seen:
     objective: float
     grad: np.ndarray
+    hess: np.ndarray
 
 
 def _newton(part, flat, P, phi):
     """(flat coefficients, Hessian) near the optimum of some rows, P that of what is added to them, or None."""
-    at, known = host_pass(part), {}
+    at, last = host_pass(part), {}
 
     def look(flat):
-        info = at(_query(flat), GRADIENT)
-        return _Seen(float(info.value + 0.5 * flat @ P @ flat), info.grad + P @ flat)
+        info = at(_query(flat), HESSIAN)
+        return _Seen(float(info.value + 0.5 * flat @ P @ flat), info.grad + P @ flat, info.hess + P)
 
     def propose(flat, seen):
-        known["hess"] = hess = at(_query(flat), HESSIAN).hess + P
-        step = _step(hess, seen.grad)
-        return None if step is None else (step, hess @ step, float(step @ seen.grad), phi)
+        last["hess"], step = seen.hess, _step(seen.hess, seen.grad)
+        return None if step is None else (step, seen.hess @ step, float(step @ seen.grad), phi)
 
     found = descend(flat, look, propose, NEAR, 20, False, "sample")
-    return (found.flat, known["hess"]) if found.status.converged else None
+    return (found.flat, last["hess"]) if found.status.converged else None
 
 
 def _query(flat):
