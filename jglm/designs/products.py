@@ -55,7 +55,7 @@ def squares(X, w):
 
 def gram(X, w, dtype="float64"):
     """X' diag(w) X for w of either sign; products in `dtype`, sums over blocks of rows in float64."""
-    n, p = X.shape
+    p = X.shape[1]
     root = np.sqrt(w) if np.all(w >= 0) else None
 
     def some(rows):
@@ -69,8 +69,7 @@ def gram(X, w, dtype="float64"):
                 total += (own * w[part, None].astype(dtype, copy=False)).T @ own
         return total
 
-    shared = p <= NARROW  # BLAS's own threads do well with wide ones, and a matrix for each of ours would be large
-    return _total(in_threads(some, spans(n) if shared else [slice(0, n)], X.size // ELEMENTS), (p, p))
+    return _total_in_threads(some, X, p)
 
 
 def gram_of_classes(X, W, dtype="float64"):
@@ -88,9 +87,7 @@ def gram_of_classes(X, W, dtype="float64"):
                 total[i, :, i * p :] += own.T @ weighted.reshape(len(own), -1)
         return total
 
-    shared = k * p <= NARROW
-    parts = in_threads(some, spans(n) if shared else [slice(0, n)], k * X.size // ELEMENTS)
-    H = _total(parts, (k, p, k * p)).reshape(k, p, k, p)
+    H = _total_in_threads(some, X, k * p).reshape(k, p, k, p)
     for i, j in itertools.combinations(range(k), 2):
         H[j, :, i] = H[i, :, j]
     return H.reshape(k * p, k * p)
@@ -105,6 +102,18 @@ def gram_blocks(design, W):
     for i, j in itertools.combinations_with_replacement(range(k), 2):
         H[i, :, j] = H[j, :, i] = design.crossprod(np.ascontiguousarray(W[:, i, j]))
     return H.reshape(k * p, k * p)
+
+
+def _total_in_threads(function, X, size):
+    """The sum of what a function makes of some rows, a Hessian of so many columns. Of wide ones each thread would have
+    a large one, and BLAS's own threads do well with them."""
+    n, worth = len(X), X.size // ELEMENTS
+    if size > NARROW or worth < ROWS:
+        return function(slice(0, n))
+    first, *others = in_threads(function, spans(n), worth)
+    for other in others:
+        first += other
+    return first
 
 
 def _total(parts, shape):

@@ -41,10 +41,11 @@ def find_independent(design, weight):
         return _independent_codes(design, weight)
     on = np.flatnonzero(weight > 0)
     for rows in (5 * p, 20 * p):  # columns that are clearly independent on some rows are so on all
-        sample = design.take(on[:: max(1, len(on) // max(rows, 2000))]).dense()
-        unit = sample / _largest(sample)
-        if well_conditioned(triangle_of(unit.T @ unit)):
-            return np.ones(p, bool)
+        some = on[:: max(1, len(on) // max(rows, 2000))]
+        sample = (design.take(some) if len(some) < n else design).dense()
+        with np.errstate(over="ignore", invalid="ignore"):
+            if well_conditioned(triangle_of(sample.T @ sample)):
+                return np.ones(p, bool)
     X = design.dense()
     return independent_columns(triangle(X[on] if len(on) < n else X))
 
@@ -95,17 +96,23 @@ def _largest(A):
 def triangle_of(H):
     """The Cholesky factor R with R'R = H (scaled to a unit diagonal), or None where H is not positive definite."""
     d = np.sqrt(np.maximum(np.diagonal(H), 0.0))
-    if not np.all(d > 0) or not np.all(np.isfinite(H)):
+    if not np.all((d > 0) & (d < np.inf)):
         return None
     try:
-        return np.linalg.cholesky(H / np.outer(d, d)).T * d
+        L = np.linalg.cholesky(H / (d[:, None] * d))
     except np.linalg.LinAlgError:
         return None
+    return L.T * d if np.all(np.diagonal(L) > 0) else None  # NaN where H is not finite elsewhere
 
 
 def well_conditioned(R, pivot=1e-3):
     """Whether a Cholesky factor of A'A is as good as the R of A: forming A'A squares the condition number."""
-    return R is not None and np.min(np.abs(np.diagonal(R)) / np.linalg.norm(R, axis=0), initial=1.0) > pivot
+    return R is not None and bool(np.all(np.abs(np.diagonal(R)) > pivot * _lengths(R)))
+
+
+def _lengths(R):
+    """Of the columns."""
+    return np.sqrt(np.einsum("ij,ij->j", R, R))
 
 
 def root_of(curvature):
@@ -117,7 +124,7 @@ def root_of(curvature):
 def solve_triangle(R, b):
     """R^-1 b; where R is singular to rounding (a constant more on every class) the shortest solution in units of its
     columns, NaN where a column is 0."""
-    size = np.linalg.norm(R, axis=0)
+    size = _lengths(R)
     if np.any(np.diagonal(R) == 0) or R.shape[0] < R.shape[1]:
         return np.full(R.shape[1], np.nan)
     if np.any(np.abs(np.diagonal(R)) < 1e-13 * size):
