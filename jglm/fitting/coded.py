@@ -17,6 +17,7 @@ import numpy as np
 from jglm.designs import Categorical, Dense, WithConstant
 from jglm.fitting import linalg
 from jglm.fitting.iterate import by_solver, constant_start, descend, has_intercept, host_pass
+from jglm.fitting.passes import HostPass
 from jglm.fitting.problem import ROWS
 from jglm.model import GRADIENT, HESSIAN, Query, Unknowns
 from jglm.rows import start_of_rows
@@ -122,8 +123,9 @@ def drawn(size, on, m):
     the largest, which are 1, and the smallest."""
     size = np.where(on, size + FLOOR * np.mean(size[on]), 0.0)
     scale = m / np.sum(size)
-    for _ in range(5):
-        scale *= m / np.sum(np.minimum(scale * size, 1.0))
+    for _ in range(3):
+        certain = scale * size >= 1.0
+        scale = (m - np.count_nonzero(certain)) / np.sum(size, where=~certain)
     chance = np.minimum(scale * size, 1.0)
     ends = np.cumsum(chance)
     steps = np.arange(int(ends[-1])) + np.random.default_rng(SEED).random()
@@ -140,7 +142,7 @@ class _Seen:
 
 def _newton(part, flat, P, phi):
     """(flat coefficients, Hessian) near the optimum of some rows, P that of what is added to them, or None."""
-    at, last = host_pass(part), {}
+    at, last = HostPass(part), {}
 
     def look(flat):
         info = at(_query(flat), HESSIAN)
