@@ -85,8 +85,11 @@ class Dense:
 
     # ------------------------------------------------------------------ outside a trace
     def hosted(self):
-        """The design as passes on the host have it."""
-        return self
+        """The design as passes on the host have it: a JAX array is NumPy's where nothing is converted."""
+        X = self.X
+        if not isinstance(X, jax.Array) or len(X.devices()) > 1 or X.dtype != self._dtype:
+            return self
+        return Dense(np.asarray(X), self.dtype)
 
     def astype(self, dtype):
         """The design with products in `dtype`, and stored in no wider type."""

@@ -20,7 +20,8 @@ from jglm.rows import mask, scale
 class HostPass:
     """query, asks -> Info for a problem without free parameters; `asks` is "gradient" or "hessian".
 
-    Factors are looked up, and their scores added up, block by block of rows in threads; a matrix takes BLAS.
+    Rows are looked at part by part in threads; factors are looked up, and their scores added up, there too, while a
+    matrix is multiplied as a whole.
     """
 
     def __init__(self, problem):
@@ -38,8 +39,7 @@ class HostPass:
 
     def rows(self, coef, bends):
         """The `Rows` at coefficients."""
-        found = self._in_blocks(coef, bends) if self.coded else self._in_parts(coef, bends)
-        sums, score, bend, grad = zip(*found, strict=True)
+        sums, score, bend, grad = zip(*self._look(coef, bends), strict=True)
         whole = lambda parts: np.concatenate([np.asarray(v) for v in parts])[: len(self.problem.prepared.y)]
         value, chi2, noise, count = np.sum([np.asarray(v) for v in sums], axis=0)
         score, bend = whole(score), whole(bend) if bends else None
@@ -47,26 +47,21 @@ class HostPass:
         info = Info(value, np.ravel(grad.T), None, None, chi2, self.design.eps**2 * noise, count)
         return Rows(coef, info, score, bend)
 
-    def _in_blocks(self, coef, bends):
-        """(sums, scores, curvatures, X' scores) of every block of rows."""
+    def _look(self, coef, bends):
+        """(sums, scores, curvatures, X' scores of factors) of every part of the rows, in threads."""
         rows_at, parts = self.problem.bound(_rows_at, bends), self.problem.parts
+        lin = None if self.coded else self.design.times(coef)
 
         def look(i):
             with jax.enable_x64(True):  # which is a setting of each thread
-                design, (y, weight, offset) = self.designs[i], parts[i]
-                own = design.times(coef)
-                sums, score, bend = rows_at(y, pad(own, 0, len(weight)), weight, offset)
-                return sums, score, bend, design.rtimes(np.asarray(score)[: len(own)])
+                y, weight, offset = parts[i]
+                size = len(weight)
+                own = self.designs[i].times(coef) if lin is None else lin[i * size : (i + 1) * size]
+                sums, score, bend = rows_at(y, pad(own, 0, size), weight, offset)
+                back = self.designs[i].rtimes(np.asarray(score)[: len(own)]) if lin is None else None
+                return sums, score, bend, back
 
         return products.in_threads(look, range(len(parts)), len(self.problem.prepared.y))
-
-    def _in_parts(self, coef, bends):
-        """(sums, scores, curvatures, nothing) of every part of the rows."""
-        lin, rows_at, found = self.design.times(coef), self.problem.bound(_rows_at, bends), []
-        for i, (y, weight, offset) in enumerate(self.problem.parts):
-            size = len(weight)
-            found.append((*rows_at(y, pad(lin[i * size : (i + 1) * size], 0, size), weight, offset), None))
-        return found
 
     @cached_property
     def designs(self):
