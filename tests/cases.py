@@ -57,10 +57,10 @@ EVALUATED = [
 ]  # fmt: skip
 SCALAR_PAIRS = [(f, link) for f, link in PAIRS if ALL[f].dim is None]
 
-N, P = 64, 3  # the one shape of the small data sets, so that they share compilations
+N, P = 61, 3  # the one shape of the small data sets and of `etas`, so that they share compilations
 
 
-def etas(family, reach=3.0, count=41, dtype=np.float64):
+def etas(family, reach=3.0, count=N, dtype=np.float64):
     """Natural parameters across the domain of a scalar family."""
     if family.name == "conway_maxwell_poisson":  # whose sum has 1,000 terms
         return jnp.linspace(-2 * reach, 2 * min(reach, 3.0), count, dtype=dtype)
@@ -75,16 +75,44 @@ def vector_etas(family, count=20):
     return jnp.stack([invert._from_line(jnp.asarray(s[:, i]), d) for i, d in enumerate(pairs)], axis=1)
 
 
+def _one_of(rng, p):
+    return rng.multinomial(1, p / p.sum(axis=-1, keepdims=True)).astype(float)
+
+
+# Draws by NumPy at means mu and natural parameters e: a family's own sampler takes seconds to compile.
+_LAWS = {
+    "gaussian": lambda rng, mu, e: rng.normal(mu, 0.6),
+    "poisson": lambda rng, mu, e: rng.poisson(mu).astype(float),
+    "bernoulli": lambda rng, mu, e: (rng.random(mu.shape) < mu).astype(float),
+    "gamma": lambda rng, mu, e: rng.gamma(2.5, mu / 2.5),
+    "exponential": lambda rng, mu, e: rng.exponential(mu),
+    "inverse_gaussian": lambda rng, mu, e: rng.wald(mu, 2.5),
+    "geometric": lambda rng, mu, e: rng.geometric(1 / (1 + mu)) - 1.0,
+    "negative_binomial": lambda rng, mu, e: rng.poisson(mu * rng.gamma(2.5, 0.4, mu.shape)).astype(float),
+    "continuous_bernoulli": lambda rng, mu, e: rng.random(mu.shape),
+    "categorical": lambda rng, mu, e: _one_of(rng, mu),
+    "dirichlet": lambda rng, mu, e: np.stack([rng.dirichlet(a) for a in e]),
+    "beta": lambda rng, mu, e: rng.beta(e[:, 0], e[:, 1]),
+    "gaussian_mean_dispersion": lambda rng, mu, e: rng.normal(-e[:, 0] / (2 * e[:, 1]), (-2 * e[:, 1]) ** -0.5),
+    "gamma_mean_dispersion": lambda rng, mu, e: rng.gamma(e[:, 0], -1 / e[:, 1]),
+    "tweedie": lambda rng, mu, e: np.array([rng.gamma(k, 1.0) if k else 0.0 for k in rng.poisson(mu)]),
+}
+_LAWS |= {twin: _LAWS[name] for name, twins in {
+    "poisson": ["quasipoisson", "own_poisson", "two_counts"], "bernoulli": ["binomial", "quasibinomial"],
+    "categorical": ["multinomial", "ordinal"],
+}.items() for twin in twins}  # fmt: skip
+
+
 def draw(family, eta, seed=0):
-    """y at natural parameters eta (n,) or (n, k): real draws where the family has a sampler or NumPy the law."""
+    """y at natural parameters eta (n,) or (n, k): real draws where NumPy knows the law or the family has a sampler."""
     rng, mu = np.random.default_rng(seed), np.asarray(family.mean(eta))
+    own = family.name in _LAWS and (family.name != "tweedie" or family.support.low_in)
+    if own:
+        return _positive(family, _LAWS[family.name](rng, mu, np.asarray(eta)))
     if family.sampler_ is not None:
         keys = jax.random.split(jax.random.key(seed), len(eta))
         phi = 1.0 if family.dispersion == "fixed" else 0.4
-        y = np.asarray(_draws(family, keys, eta, jnp.asarray(phi)))
-        return np.clip(y, 1e-3, None) if family.support.low == 0 and not family.support.low_in else y
-    if family.name in ("own_poisson", "two_counts"):
-        return rng.poisson(mu).astype(float)
+        return _positive(family, np.asarray(_draws(family, keys, eta, jnp.asarray(phi))))
     if family.name == "signs":
         return np.where(rng.random(mu.shape) < (1 + mu) / 2, 1.0, -1.0)
     if family.name == "own_softmax":
@@ -96,16 +124,22 @@ def draw(family, eta, seed=0):
     return np.maximum(np.round(y), low) if step else np.clip(y, 1e-3, None) if low == 0 else y
 
 
+def _positive(family, y):
+    return np.clip(y, 1e-3, None) if family.support.low == 0 and not family.support.low_in else y
+
+
 @cache
 def small_data(name, link_name, seed=1):
     """(X, y, coef, link) with every lin valid: a constant and two columns of small slopes about the central mean."""
     family, link = ALL[name], links.get(link_name)
     rng = np.random.default_rng(seed)
     X = np.column_stack([np.ones(N), rng.uniform(-1, 1, (N, P - 1))])
-    center = np.asarray(_center(family, link))
+    canonical = link_name == "canonical"  # lin is eta
+    center = np.asarray(family.center(np.float64) if canonical else _center(family, link))
     slopes = 0.1 * np.ones((P - 1, *np.shape(center))) * (np.abs(center) + 0.3)
     coef = np.concatenate([center[None], slopes])
-    return X, draw(family, _etas(family, link, jnp.asarray(X @ coef)), seed), coef, link
+    lin = jnp.asarray(X @ coef)
+    return X, draw(family, lin if canonical else _etas(family, link, lin), seed), coef, link
 
 
 @jax.jit

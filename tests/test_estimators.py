@@ -44,7 +44,7 @@ SMALL = {"tol": 1e-9}
 @pytest.fixture
 def one_size(monkeypatch):
     """The many small data sets of scikit-learn's checks are padded to one number of rows: less to compile."""
-    monkeypatch.setattr(padding, "LEAST", 256)
+    monkeypatch.setattr(padding, "LEAST", 320)
 
 
 @pytest.mark.parametrize("estimator", [GLMRegressor(), GLMRegressor("poisson"), GLMClassifier()], ids=str)

@@ -25,7 +25,7 @@ FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=
 
 def start(*arguments):
     flags = FLAGS + (" --xla_force_host_platform_device_count=8" if arguments[0] == "devices" else "")
-    environment = {**os.environ, "JGLM_COMPILATION_CACHE": "off", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, shares.__file__, *map(str, arguments)]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -103,7 +103,7 @@ except ConnectionError as error:
 
 def test_a_process_that_dies_ends_the_others_with_an_error(tmp_path):
     shares.data().to_parquet(tmp_path / "rows.parquet", row_group_size=50)
-    environment = {**os.environ, "JGLM_COMPILATION_CACHE": "off", "XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false", "XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu"}
     where = f"127.0.0.1:{free_port()}"
     command = lambda i: [sys.executable, "-c", DYING, where, str(i), str(tmp_path)]
     other = subprocess.Popen(command(1), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
@@ -215,7 +215,7 @@ def test_command_line_over_processes(tmp_path):
     table = tmp_path / "rows.csv"
     shares.data().to_csv(table, index=False)
     arguments = ["fit", str(table), "y ~ x1 + g", "--family", "poisson", "--weights", "w", "--json", "--quiet"]
-    environment = {**os.environ, "JGLM_COMPILATION_CACHE": "off", "XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false", "XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu"}
 
     def run(*more):
         command = [sys.executable, "-m", "jglm", *arguments, *more]
