@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm.designs import place, products
+from jglm.designs import Dense, place, products
 from jglm.fitting import irls, linalg
 from jglm.fitting.padding import bind, pad, padded_size
 from jglm.model import Data, Model, Unknowns
@@ -117,6 +117,12 @@ class Problem:
             weight = np.concatenate([weight, np.zeros(padded_size(len(weight)) - len(weight))])
         rows = pad(p.y, like), weight, *(pad(v, like) for v in (p.offset, p.size, p.power))
         return place(rows) if len(weight) > PLACED else rows
+
+    @cached_property
+    def filled(self):
+        """The `Data` with rows of weight 0 behind and X as a matrix: problems of about one size share a solver."""
+        y, weight, offset, *_ = self.padded
+        return Data(*place((Dense(pad(self.X)).astype(self.dtype), y, weight, offset)))
 
     @cached_property
     def parts(self):

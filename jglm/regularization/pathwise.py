@@ -26,6 +26,7 @@ from jglm.solvers.proximal import minimize, steadied
 
 SMALL = 4e7  # multiplications of a Hessian, below which all strengths are one traced sequence
 FIRST, LEAST, MOST = 40, 4000, 160  # rows of the sample per column, at least; rows of the Hessians' per column
+ROUND = 10  # of the strengths of a sequence, so many or a multiple
 LOT = 16  # strengths whose quadratic problems are one compiled call
 TRUSTED = 10.0  # by which the curvature along a step may differ from the model's
 EVERY = 5  # of the strengths, those that are found first
@@ -82,15 +83,15 @@ _scan_compiled = jax.jit(_scan)
 
 def _sequence(problem, strengths, tol, start=None):
     """Every strength from where the one before it ended, in one compiled loop."""
-    start = constant_start(problem) if start is None else start
-    begin, solver = Unknowns(jnp.asarray(start, jnp.float64), {}), ProximalNewton(tol, 100)
-    coef, status, n_iter = _scan_compiled(problem.model, problem.data, jnp.asarray(strengths), begin, solver)
-    status = np.asarray(status)
+    begin = Unknowns(jnp.asarray(constant_start(problem) if start is None else start, jnp.float64), {})
+    more = np.append(strengths, np.full(-len(strengths) % ROUND, strengths[-1]))  # paths of about one length share it
+    data = problem.filled if _is_small(problem) else problem.data
+    found = _scan_compiled(problem.model, data, jnp.asarray(more), begin, ProximalNewton(tol, 100))
+    coef, status, n_iter = (np.asarray(v)[: len(strengths)] for v in found)
     if np.any(status == Status.INVALID_START):
         return _one_by_one(problem, strengths, tol, None)
-    flat = np.asarray(jnp.swapaxes(coef, -1, 1)).reshape(len(strengths), -1)
-    converged = np.isin(status, (Status.CONVERGED, Status.FLOOR))
-    return Points(flat, np.where(converged, 0.0, np.nan), status, np.asarray(n_iter))
+    flat = np.swapaxes(coef, -1, 1).reshape(len(strengths), -1)
+    return Points(flat, np.where(np.isin(status, (Status.CONVERGED, Status.FLOOR)), 0.0, np.nan), status, n_iter)
 
 
 def _one_by_one(problem, strengths, tol, progress, start=None):
