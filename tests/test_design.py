@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import threadpoolctl
 from scipy import sparse
 
 from jglm.designs import (
@@ -130,6 +131,16 @@ def many_levels():
     return D, np.hstack([(v[:, None] == np.unique(v)).astype(float) for v in labels])
 
 
+def symmetric(n, k):
+    W = RNG.normal(size=(n, k, k))
+    return W + W.swapaxes(1, 2)
+
+
+def gram_of_classes(X, W):
+    size = X.shape[1] * W.shape[1]
+    return np.einsum("na,nij,nb->iajb", X, W, X, optimize=True).reshape(size, size)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_design_is_its_matrix(kind):
     D, X = KINDS[kind]()
@@ -147,6 +158,8 @@ def test_a_design_is_its_matrix(kind):
     for found in (D.crossprod(w), D.hosted().crossprod(w), jax.jit(type(D).gram)(on_device, w)):
         np.testing.assert_allclose(found, gram, atol=1e-10)
     np.testing.assert_allclose(jax.jit(type(D).squares)(on_device, w), np.diagonal(gram), atol=1e-10)
+    W = symmetric(500, 2)
+    np.testing.assert_allclose(products.gram_blocks(D, W), gram_of_classes(X, W), atol=1e-10)
     rows = np.flatnonzero(w > 0.5)
     for kept in (RNG.uniform(size=p) < 0.6, np.ones(p, bool), np.arange(p) == 0):
         np.testing.assert_allclose(D.columns(kept).take(rows).dense(), X[np.ix_(rows, kept)], atol=1e-14)
@@ -197,3 +210,20 @@ def test_factors_of_many_rows_are_summed_in_threads(monkeypatch):
     np.testing.assert_allclose(D.times(c), X @ c, atol=1e-12)
     np.testing.assert_allclose(D.rtimes(w), X.T @ w)
     np.testing.assert_allclose(D.crossprod(w), X.T @ (w[:, None] * X), atol=1e-9)
+
+
+@pytest.mark.parametrize(("dtype", "near"), [("float64", 1e-9), ("float32", 2e-2)])
+def test_a_matrix_of_many_rows_is_multiplied_in_threads(monkeypatch, dtype, near):
+    monkeypatch.setattr(products, "cores", lambda: 3)
+    monkeypatch.setattr(products, "ELEMENTS", 1)
+    before = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+    n, p = products.ROWS + 77, 4
+    D = WithConstant(Dense(RNG.normal(size=(n, p)))).astype(dtype)
+    X, c, r, W = D.dense(), RNG.normal(size=(p + 1, 2)), RNG.normal(size=(n, 2)), symmetric(n, 3)
+    np.testing.assert_allclose(D.times(c), X @ c, atol=near * 1e-3)
+    np.testing.assert_allclose(D.rtimes(r), X.T @ r, atol=near)
+    for w in (RNG.uniform(size=n), RNG.normal(size=n)):
+        np.testing.assert_allclose(D.crossprod(w), X.T @ (w[:, None] * X), atol=near)
+    np.testing.assert_allclose(D.diagonal(W[:, 0, 0]), np.square(X).T @ W[:, 0, 0], atol=near)
+    np.testing.assert_allclose(products.gram_blocks(D, W), gram_of_classes(X, W), atol=near)
+    assert [pool["num_threads"] for pool in threadpoolctl.threadpool_info()] == before

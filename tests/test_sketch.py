@@ -52,6 +52,26 @@ def test_a_sketched_fit_is_the_fit(name, large, monkeypatch):
     np.testing.assert_allclose(level(shrunk), level(want), atol=1e-7 * np.max(whole.bse))
 
 
+@pytest.mark.parametrize("new", [1.0, 1e-4])
+def test_the_sample_is_seen_in_single_precision_where_that_tells(new, large, monkeypatch):
+    """Of nearly dependent columns, where rounding would hide what is new in one, in double."""
+    hess, seen = sketch._hessian, []
+
+    def spied(problem, flat):
+        seen.append((problem.dtype, found := hess(problem, flat)))
+        return found
+
+    monkeypatch.setattr(sketch, "_hessian", spied)
+    near = np.column_stack([X[:, :3], X[:, 0] + new * X[:, 3]])
+    fit = jglm.fit(near, Y["poisson"], family="poisson", progress=False)
+    assert fit.solver == "sketched"
+    assert fit.converged
+    (_, single), (_, taken) = seen
+    assert np.array_equal(single, taken) == (new == 1)
+    np.testing.assert_allclose(single, taken, rtol=1e-4, atol=1e-4 * np.max(taken))
+    assert fit.n_iter <= 15
+
+
 @pytest.mark.parametrize("name", ["bernoulli", "poisson", "gamma", "gaussian"])
 def test_a_likelihood_that_waits_is_the_one_that_does_not(name, monkeypatch):
     options = dict(family=name, link="log" if name == "gamma" else None, progress=False)
