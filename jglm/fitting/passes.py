@@ -29,13 +29,13 @@ class HostPass:
         self.coded = problem.design.gram_is_cheap
 
     def __call__(self, query, asks=GRADIENT):
-        """At the same point again only what is new."""
-        coef, bends = np.asarray(query.point.coef), asks == HESSIAN
-        if self.seen is None or not np.array_equal(coef, self.seen.coef) or (bends and self.seen.bend is None):
+        """Of factors, at the same point again only what is new."""
+        coef, bends, seen = np.asarray(query.point.coef), asks == HESSIAN, self.seen
+        if seen is None or not np.array_equal(coef, seen.coef) or (bends and seen.bend is None):
             # Of one column of lin the curvature costs next to nothing.
-            self.seen = self.rows(coef, bends or (self.coded and coef.ndim == 1))
-        hess = self.problem.gram(self.seen.bend) if bends else None
-        return replace(self.seen.info, hess=hess)
+            seen = self.rows(coef, bends or (self.coded and coef.ndim == 1))
+            self.seen = seen if self.coded else None
+        return replace(seen.info, hess=self.problem.gram(seen.bend) if bends else None)
 
     def rows(self, coef, bends):
         """The `Rows` at coefficients."""
