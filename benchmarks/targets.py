@@ -52,7 +52,7 @@ WHY = {
     ),
     "text_300k_50k": "",
     "softmax_200k_100": (
-        "most is the sample's Hessian, 45 products X'WX of 25,000 rows, one a pair of classes; the rest are passes"
+        "two thirds are 7 passes, half of each the exponentials of 10 classes; a sixth is the sample's Hessian"
     ),
     "gaussian_summary_1m_50": "",
     "poisson_summary_1m_50": "",
