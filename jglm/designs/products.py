@@ -107,7 +107,7 @@ def gram_blocks(design, W):
 def _total_in_threads(function, X, size):
     """The sum of what a function makes of some rows, a Hessian of so many columns. Of wide ones each thread would have
     a large one, and BLAS's own threads do well with them."""
-    n, worth = len(X), X.size // ELEMENTS
+    n, worth = len(X), X.size * max(size, ELEMENTS) // ELEMENTS**2
     if size > NARROW or worth < ROWS:
         return function(slice(0, n))
     first, *others = in_threads(function, spans(n), worth)

@@ -10,7 +10,7 @@ import numpy as np
 from jglm import penalties, rows
 from jglm.designs import products
 from jglm.diagnostics import recession
-from jglm.fitting import firth, joint, linalg, minibatches, smoothing, squares
+from jglm.fitting import firth, irls, joint, linalg, minibatches, smoothing, squares
 from jglm.fitting.coded import by_codes
 from jglm.fitting.constrained import by_constrained
 from jglm.fitting.iterate import by_diagonal, by_irls, by_proximal, by_solver
@@ -50,8 +50,9 @@ class Estimate:
 
 def estimate(prepared, family, link, penalty, *, solver, tol, max_iter, dtype, start, progress):
     """Fit prepared data; must run inside `jax.enable_x64(True)`. Raises ValueError where no start is valid."""
-    design = prepared.design
-    apart = design.gram_is_cheap and design.shape[1] <= FEW  # BLAS sees no matrix of more rows than columns
+    (n, p), width = prepared.design.shape, link.width(family) or 1
+    large = prepared.design.gram_is_cheap or n * width * (p * width) ** 2 > irls.WORK
+    apart = large and p * width <= FEW  # what is left for BLAS has no more rows than columns
     with products.one_blas if apart else contextlib.nullcontext():
         return _estimate(prepared, family, link, penalty, solver, tol, max_iter, dtype, start, progress)
 
