@@ -124,7 +124,7 @@ def _joint_pieces(fit, prepared, flat):
     model = Model(fit.family.replace(free=fit.free), fit.link, fit.model.penalty)
     problem = Problem(model, prepared, fit.kept)
     unknowns = Unknowns(jnp.asarray(problem.shape(flat)), {k: jnp.asarray(v) for k, v in fit.nuisance.items()})
-    designs, score, _, expected = joint.rows_at(problem, unknowns)
+    designs, _, score, _, expected = joint.rows_at(problem, unknowns)
     ends = np.concatenate([[0], np.cumsum([Z.shape[1] for Z in designs])])
     H = np.zeros((ends[-1], ends[-1]))
     for a, Z in enumerate(designs):

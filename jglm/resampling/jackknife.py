@@ -87,7 +87,7 @@ def _joint_derivatives(fit, problem, coef):
     model = Model(fit.family.replace(free=fit.free), fit.link, fit.model.penalty)
     unknowns = Unknowns(coef, {k: jnp.asarray(v) for k, v in fit.nuisance.items()})
     problem = problem.with_model(model)
-    designs, score, _, _ = joint.rows_at(problem, unknowns)
+    designs, _, score, *_ = joint.rows_at(problem, unknowns)
     weight = problem.prepared.weight[:, None]
     score = np.divide(score, weight, out=np.zeros_like(score), where=weight > 0)
     rows = np.concatenate([score[:, i, None] * Z for i, Z in enumerate(designs)], axis=1)

@@ -125,7 +125,7 @@ def _with_parameters(fit, problem):
     """
     model = Model(fit.family.replace(free=fit.free), fit.link, None)
     unknowns = Unknowns(fit.params[fit.kept], fit.nuisance)
-    designs, score, observed, expected = joint.rows_at(problem.with_model(model), unknowns)
+    designs, _, score, observed, expected = joint.rows_at(problem.with_model(model), unknowns)
     W = expected if fit.family.parametrize_ is not None else observed
     whole = [[Zi.T @ (W[:, i, j, None] * Zj) for j, Zj in enumerate(designs)] for i, Zi in enumerate(designs)]
     R = linalg.triangle_of(np.block(whole))
