@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.record import seconds
-from benchmarks.suites import SUITES
+from benchmarks.suites import SKLEARN, SUITES
 
 CLOSE = 1e-6  # coefficients of a float32 fit may differ by so much from those of float64
 NEW_PROCESS = "new_process_seconds"
@@ -11,45 +11,51 @@ NEW_PROCESS = "new_process_seconds"
 
 @dataclass(frozen=True)
 class Target:
-    """`ratio` is what the best rival's time is to be divided by jglm's; `measure` is a field of the records."""
+    """`ratio` is what the time of the best of the rivals `over` is to be divided by jglm's; `measure` is a field of the
+    records."""
 
     library: str
     ratio: float
+    over: tuple
     measure: str = "warm_seconds"
 
 
+GLUM, STATSMODELS = ("glum_loose",), ("statsmodels_glm",)
+DENSE = (*GLUM, *SKLEARN, *STATSMODELS)
+FACTORS = (*GLUM, *SKLEARN, "r_glm")
+SUMMARY = (*STATSMODELS, "r_glm", "r_fastglm")
 TARGETS = {
-    "bernoulli_500k_100": (Target("jglm", 2.5), Target("jglm_jax", 3)),
-    "poisson_500k_100": (Target("jglm", 2.5), Target("jglm_jax", 3)),
-    "bernoulli_200k_500": (Target("jglm", 6), Target("jglm_jax", 6)),
+    "bernoulli_500k_100": (Target("jglm", 2.5, DENSE), Target("jglm_jax", 3, DENSE)),
+    "poisson_500k_100": (Target("jglm", 2.5, DENSE), Target("jglm_jax", 3, DENSE)),
+    "bernoulli_200k_500": (Target("jglm", 6, DENSE), Target("jglm_jax", 6, DENSE)),
     "claims_frequency": (
-        Target("jglm", 3),
-        Target("jglm_cache_warm", 1.5, NEW_PROCESS),
-        Target("jglm_cache_empty", 1.5, NEW_PROCESS),
+        Target("jglm", 3, FACTORS),
+        Target("jglm_cache_warm", 1.5, FACTORS, NEW_PROCESS),
+        Target("jglm_cache_empty", 1.5, FACTORS, NEW_PROCESS),
     ),
-    "claims_severity": (Target("jglm", 2),),
-    "claims_pure_premium": (Target("jglm", 2),),
-    "text_300k_50k": (Target("jglm", 1.5),),
-    "softmax_200k_100": (Target("jglm", 3),),
-    "gaussian_summary_1m_50": (Target("jglm", 4),),
-    "poisson_summary_1m_50": (Target("jglm", 4),),
-    "bernoulli_1k_10": (Target("jglm", 2),),
-    "bernoulli_float32_2m_100": (Target("jglm", 3),),
+    "claims_severity": (Target("jglm", 2, GLUM),),
+    "claims_pure_premium": (Target("jglm", 2, GLUM),),
+    "text_300k_50k": (Target("jglm", 1.5, SKLEARN),),
+    "softmax_200k_100": (Target("jglm", 3, SKLEARN),),
+    "gaussian_summary_1m_50": (Target("jglm", 4, SUMMARY),),
+    "poisson_summary_1m_50": (Target("jglm", 4, SUMMARY),),
+    "bernoulli_1k_10": (Target("jglm", 2, STATSMODELS),),
+    "bernoulli_float32_2m_100": (Target("jglm", 3, GLUM),),
 }
 
 # Where the time of a warm fit goes, by profile: said where its target is missed. "" where none was ever missed.
 READ = "each pass reads X twice, at the memory's speed; what is left besides is the sample's fit and the totals"
+CODES = (
+    "six passes over nine arrays of codes, gathers and sums by level that hold one thread, and one Hessian of pairs of "
+    "levels; a tenth is the frame's"
+)
 WHY = {
     "bernoulli_500k_100": READ,
     "poisson_500k_100": READ,
     "bernoulli_200k_500": READ,
-    "claims_frequency": (
-        "each of 7 Newton passes adds up 10 tables of pairs of grouped factors over all rows, which memory bounds"
-    ),
-    "claims_severity": ("each of 6 Newton passes adds up 10 tables of pairs of grouped factors over all rows"),
-    "claims_pure_premium": (
-        "each of 5 Newton passes adds up 10 tables of pairs of grouped factors over all rows, which memory bounds"
-    ),
+    "claims_frequency": CODES,
+    "claims_severity": "each of 6 Newton passes adds up 10 tables of pairs of grouped factors over all rows",
+    "claims_pure_premium": CODES,
     "text_300k_50k": "",
     "softmax_200k_100": (
         "two thirds are 7 passes, half of each the exponentials of 10 classes; a sixth is the sample's Hessian"
@@ -57,7 +63,8 @@ WHY = {
     "gaussian_summary_1m_50": "",
     "poisson_summary_1m_50": "",
     "bernoulli_1k_10": (
-        "five IRLS steps of a compiled call and six small NumPy calls each, and checks: Python's time, not the rows'"
+        "five IRLS steps of a compiled call (95 µs to reach and leave it, 13 µs of arithmetic) and six small NumPy "
+        "calls each, and checks: Python's time, not the rows'; one program for all would be compiled for every p"
     ),
     "bernoulli_float32_2m_100": READ,
 }
@@ -76,12 +83,15 @@ def line(target, records):
     what = f"{own.label}{', in a new process with imports' if target.measure == NEW_PROCESS else ''}"
     if not own.measured:
         return f"{what}: no time, so the target of {target.ratio:g} is missed: {own.left_out or own.error}"
-    best = best_rival(target, records)
+    best, quickest = best_rival(target, records, target.over), best_rival(target, records)
     if best is None:
-        return f"{what}: no other library's fit reached the tolerance; target {target.ratio:g}"
+        return f"{what}: no fit of the libraries that it was to beat reached the tolerance; target {target.ratio:g}"
     ratio = getattr(best, target.measure) / getattr(own, target.measure)
     times = f"{seconds(getattr(own, target.measure))} against {seconds(getattr(best, target.measure))}"
-    said = f"{what}: {ratio:.2f} times as fast as the best rival ({best.label}; {times}); target {target.ratio:g}"
+    said = f"{what}: {ratio:.2f} times as fast as {best.label} ({times}), the best of those that it was to beat"
+    if quickest is not best:
+        said += f", {getattr(quickest, target.measure) / getattr(own, target.measure):.2f} times {quickest.label}"
+    said += f"; target {target.ratio:g}"
     if own.stopped_early:
         return f"{said}: **missed**, it stopped early itself"
     if ratio >= target.ratio:
@@ -91,9 +101,9 @@ def line(target, records):
     return f"{said}: **missed by a factor of {target.ratio / ratio:.2f}**{why}"
 
 
-def best_rival(target, records):
-    """The fastest record that did not stop early, or None."""
-    done = [r for r in records if r.measured and not r.stopped_early]
+def best_rival(target, records, over=None):
+    """The fastest record that did not stop early, of the libraries `over` (None: of all), or None."""
+    done = [r for r in records if r.measured and not r.stopped_early and (over is None or r.library in over)]
     return min(done, key=lambda r: getattr(r, target.measure), default=None)
 
 
