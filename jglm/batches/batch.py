@@ -213,7 +213,8 @@ class _Run:
 
     def lanes(self, models):
         if self.in_turn:
-            return OneByOne(lanes_of(self.model, self.stack, models, self.penalty, False, self.canonical), self.chunk)
+            lanes = lanes_of(self.model, self.stack, models, self.penalty, False, self.canonical, True)
+            return OneByOne(lanes, self.chunk)
         return _lanes(self.model, self.stack, models, self.penalty, self.host, self.canonical)
 
     def _dof(self, models, nobs):

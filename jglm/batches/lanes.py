@@ -15,6 +15,7 @@ from jglm.model import Model
 
 ROWS = 32768  # on a CPU, of all models of a chunk: one compiled program serves every number of rows and of models
 EPS = float(np.finfo(float).eps)
+LINE = 8  # numbers
 
 
 @record
@@ -309,10 +310,12 @@ _rooms = threading.local()
 
 
 def room(name, shape):
-    """An array of a thread's own, the same again and again: the first touch of new memory costs more than its use."""
+    """An array of a thread's own, the same again and again: the first touch of new memory costs more than its use. It
+    begins at a line of the cache, so that JAX reads it where it lies."""
     size, kept = int(np.prod(shape)), getattr(_rooms, name, None)
     if kept is None or kept.size < size or kept.size > 4 * size + 1024:
-        kept = np.empty(size)
+        kept = np.empty(size + LINE)
+        kept = kept[-(kept.ctypes.data // 8) % LINE :]
         setattr(_rooms, name, kept)
     return kept[:size].reshape(shape)
 
@@ -321,8 +324,9 @@ def vary(lanes, **changes):
     return Lanes(**{**vars(lanes), **changes})
 
 
-def lanes_of(model, stack, models, penalty, host, canonical=None):
-    """Those models (indices) of the stack; `penalty` (P, P) is the Hessian at strength 1, or None."""
+def lanes_of(model, stack, models, penalty, host, canonical=None, reused=None):
+    """Those models (indices) of the stack; `penalty` (P, P) is the Hessian at strength 1, or None. X is `reused` by the
+    thread that asks, None for where it is on the host."""
     b, n = len(models), stack.shape[0]
     width = model.width() or 1
     rows = padded(b * n) if host else b * n
@@ -335,7 +339,8 @@ def lanes_of(model, stack, models, penalty, host, canonical=None):
     used = None
     if stack.used is not None:
         used = np.concatenate([np.tile(stack.used[models], width), np.ones((b, free_size(model.family)))], axis=1)
-    X = stack.design(models, None if stack.shared or not host else room("design", (b, *stack.shape)))
+    reused = host if reused is None else reused
+    X = stack.design(models, room("design", (b, *stack.shape)) if reused and not stack.shared else None)
     own = {k: behind(np, np.repeat(v[models], n), rows) for k, v in stack.params.items()}
     return Lanes(
         Model(model.family, model.link, None), X, stack.products, flat("y"),
