@@ -41,7 +41,7 @@ MAPPINGS = Path("/proc/self/maps")  # where there is one
 def _few_programs():
     """Compiled programs go when there are many: each maps memory, and Linux gives a process 65,530 mappings."""
     yield
-    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > 20_000:
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > 10_000:
         jax.clear_caches()
         gc.collect()
 
