@@ -37,14 +37,19 @@ def times(X, coef, dtype):
     def some(part):
         out[part] = X[part].astype(dtype, copy=False) @ coef
 
-    in_threads(some, blocks(len(X)), X.size // ELEMENTS)
+    in_threads(some, _shares(X, dtype), X.size // ELEMENTS)
     return out
 
 
 def rtimes(X, r, dtype):
     """X'r; products in `dtype`, sums over blocks of rows in float64."""
     some = lambda part: r[part].T.astype(dtype, copy=False) @ X[part].astype(dtype, copy=False)
-    return _total(in_threads(some, blocks(len(X)), X.size // ELEMENTS), (*r.shape[1:], X.shape[1])).T
+    return _total(in_threads(some, _shares(X, dtype), X.size // ELEMENTS), (*r.shape[1:], X.shape[1])).T
+
+
+def _shares(X, dtype):
+    """The rows as the threads take them: one share each, or blocks where X is to be converted."""
+    return spans(len(X)) if X.dtype == dtype else blocks(len(X))
 
 
 def squares(X, w):
