@@ -15,6 +15,7 @@ ROWS = 16384  # of a block: it stays in cache between being converted or weighte
 ELEMENTS = 64  # of a matrix that take as long as a row of codes
 NARROW = 1024  # columns
 CLASS_ROWS = 1024  # of a block whose columns are there once for every class
+ALIGNED = 64  # rows: BLAS sums the rows behind the last full group in another order
 
 _local = threading.local()
 _COMPILED = {
@@ -185,9 +186,9 @@ one_blas = _OneBlas()
 
 
 def spans(n):
-    """Slices that share n rows among the cores."""
-    ends = np.linspace(0, n, cores() + 1).astype(int)
-    return [slice(first, last) for first, last in itertools.pairwise(ends)]
+    """Slices that share n rows among the cores, cut where the product of a row is the same to the last bit as uncut."""
+    ends = np.linspace(0, n, cores() + 1).astype(int) // ALIGNED * ALIGNED
+    return [slice(first, last) for first, last in itertools.pairwise([*ends[:-1], n])]
 
 
 @functools.cache
