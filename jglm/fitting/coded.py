@@ -62,15 +62,9 @@ def _about_all(problem, look, flat, tol, progress):
     hess = look(_query(flat), HESSIAN).hess + P
     found = by_solver(problem, LBFGS(_metric(hess), tol, PASSES), flat, progress, look)
     if found.status == Status.CONVERGED:  # one step more, which is short, takes no look and gains a digit
-        step = _step(hess, look(_query(found.flat), GRADIENT).grad + P @ found.flat)
+        step = linalg.newton_step(hess, look(_query(found.flat), GRADIENT).grad + P @ found.flat)
         found.flat = found.flat if step is None else found.flat + step
     return found
-
-
-def _step(hess, grad):
-    """-H^-1 g, or None where H is not positive definite."""
-    R = linalg.triangle_of(hess)
-    return None if R is None else -linalg.solve_triangle(R, np.linalg.solve(R.T, grad))
 
 
 def rows_drawn(problem):
@@ -149,7 +143,7 @@ def _newton(part, flat, P, phi):
         return _Seen(float(info.value + 0.5 * flat @ P @ flat), info.grad + P @ flat, info.hess + P)
 
     def propose(flat, seen):
-        last["hess"], step = seen.hess, _step(seen.hess, seen.grad)
+        last["hess"], step = seen.hess, linalg.newton_step(seen.hess, seen.grad)
         return None if step is None else (step, seen.hess @ step, float(step @ seen.grad), phi)
 
     found = descend(flat, look, propose, NEAR, 20, False, "sample")

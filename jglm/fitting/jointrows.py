@@ -47,8 +47,8 @@ def _newton(_, seen):
     the observed one is not."""
     if not np.all(np.isfinite(seen.grad)) or not np.all(np.isfinite(seen.observed)):
         return None
-    R = linalg.triangle_of(seen.observed)
-    step = _downhill(seen) if R is None else -linalg.solve_triangle(R, np.linalg.solve(R.T, seen.grad))
+    step = linalg.newton_step(seen.observed, seen.grad)
+    step = _downhill(seen) if step is None else step
     return step, -seen.grad, float(seen.grad @ step), 1.0
 
 

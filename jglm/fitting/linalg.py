@@ -121,6 +121,12 @@ def root_of(curvature):
     return np.sqrt(np.clip(values, 0, None))[:, None] * vectors.T
 
 
+def newton_step(H, grad):
+    """-H^-1 grad, or None where H is not positive definite."""
+    R = triangle_of(H)
+    return None if R is None else -solve_triangle(R, np.linalg.solve(R.T, grad))
+
+
 def solve_triangle(R, b):
     """R^-1 b; where R is singular to rounding (a constant more on every class) the shortest solution in units of its
     columns, NaN where a column is 0."""
