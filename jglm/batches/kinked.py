@@ -9,7 +9,7 @@ import numpy as np
 
 from jglm.batches import batch, stacked
 from jglm.batches.batch import EMPTY, Many
-from jglm.batches.onebyone import in_turn
+from jglm.batches.onebyone import filled, in_turn
 from jglm.designs import Dense
 from jglm.drivers import solve
 from jglm.fitting.padding import bind
@@ -29,7 +29,7 @@ def solve_many(model, stack, *, tol=1e-8, max_iter=100, chunk=None, host=None, r
 
     def one(models):
         with jax.enable_x64(True):
-            arrays = _filled({"start": starts[models], **_arrays(stack, models, model.width())}, chunk)
+            arrays = filled({"start": starts[models], **_arrays(stack, models, model.width())}, chunk)
             found = jax.tree.map(lambda v: np.asarray(v)[: len(models)], program(solver, arrays, len(models)))
         done.append(len(models))
         if report is not None:
@@ -73,11 +73,6 @@ def _arrays(stack, models, width):
         found["offset"] = np.broadcast_to(found["offset"].reshape(b, len(X[0]), -1), (b, len(X[0]), width))
     found["strength"] = np.ones(b) if stack.strength is None else stack.strength[models]
     return found | {"X": X, "own": {k: v[models] for k, v in stack.params.items()}}
-
-
-def _filled(arrays, chunk):
-    """The arrays of so many models: those behind are copies."""
-    return jax.tree.map(lambda v: v if len(v) == chunk else np.resize(v, (chunk, *v.shape[1:])), arrays)
 
 
 def _solve_each(model, solver, arrays, count, host):

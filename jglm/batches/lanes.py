@@ -15,7 +15,7 @@ from jglm.model import Model
 
 ROWS = 32768  # on a CPU, of all models of a chunk: one compiled program serves every number of rows and of models
 EPS = float(np.finfo(float).eps)
-LINE = 8  # numbers
+LINE = 8  # numbers of float64 in a line of the cache
 
 
 @record
