@@ -12,34 +12,34 @@ from jglm.distributions.special import LOG_2PI, log1mexp, log_gamma, stirling_er
 
 
 # --------------------------------------------------------------------------- log-partitions
+def _log_mean(eta, power):
+    return jnp.log((1 - power) * eta) / (1 - power)
+
+
 @jax.custom_jvp
 def tweedie_partition(eta, power):
     """((1-p) eta)^((2-p)/(1-p)) / (2-p), by log and exp, which take complex arguments."""
-    return jnp.exp((2 - power) / (1 - power) * jnp.log((1 - power) * eta)) / (2 - power)
+    return jnp.exp((2 - power) * _log_mean(eta, power)) / (2 - power)
 
 
 @jax.custom_jvp
 def tweedie_mean(eta, power):
     """((1-p) eta)^(1/(1-p)): all derivatives of the log-partition are it times powers of eta."""
-    return jnp.exp(jnp.log((1 - power) * eta) / (1 - power))
+    return jnp.exp(_log_mean(eta, power))
 
 
-def _in_power(eta, power):
-    """d log a / d p of the log-partition a."""
-    return 1 / (2 - power) + (jnp.log((1 - power) * eta) - (2 - power)) / (1 - power) ** 2
-
-
-def _mean_in_power(eta, power):
-    """d log mu / d p."""
-    return (jnp.log((1 - power) * eta) - 1) / (1 - power) ** 2
+def _in_power(log_value, eta, power):
+    """The derivative of log_value(eta, p) in p."""
+    return jax.jvp(lambda p: log_value(eta, p), (power,), (jnp.ones_like(power),))[1]
 
 
 tweedie_partition.defjvps(
-    lambda t, _, eta, power: t * tweedie_mean(eta, power), lambda t, a, eta, power: t * a * _in_power(eta, power)
+    lambda t, _, eta, power: t * tweedie_mean(eta, power),
+    lambda t, a, eta, power: t * a * _in_power(lambda eta, p: (2 - p) * _log_mean(eta, p) - jnp.log(2 - p), eta, power),
 )
 tweedie_mean.defjvps(
     lambda t, mu, eta, power: t * mu / ((1 - power) * eta),
-    lambda t, mu, eta, power: t * mu * _mean_in_power(eta, power),
+    lambda t, mu, eta, power: t * mu * _in_power(_log_mean, eta, power),
 )
 
 
