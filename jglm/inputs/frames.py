@@ -6,6 +6,7 @@ from jglm.inputs import checks
 
 SOME = 50_000  # rows
 
+
 def to_pandas(data, columns):
     """The named columns of a data frame as a pandas frame with a plain index; ValueError for one that is not there."""
     import pandas
