@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import families, rows
+from jglm.distributions.parameters import EDGE
 from jglm.fitting import linalg
 from jglm.fitting.padding import over_rows
 from jglm.model import Model, Query, Unknowns, evaluate
 
 SEARCH_ROWS = 4000
-EDGE = 13.0  # on the free scale: exp(13) = 4e5, where a family has become its own limit
 
 
 def begin(problem, start, fit_scalar):
@@ -190,13 +190,16 @@ def inverse(H):
 
 def warn_of_limits(family, prepared, nuisance):
     """Say where a parameter ran to the end of its range: the family has then become another."""
-    for name, free in family.free:
-        if free.size > 1 or prepared.designs.get(name) is not None:
-            continue
-        u = float(np.asarray(nuisance[name])[0])
-        if abs(u) > EDGE:
-            value = float(free.value(jnp.asarray(u)))
-            end = free.high if u > 0 else free.low
-            hint = "; the counts show no overdispersion, use family='poisson'" if name == "r" and u > 0 else ""
-            warnings.warn(f"{name} = {value:.3g} runs to the end {end:g} of its range: the likelihood has no maximum "
-                          f"inside{hint}", UserWarning, stacklevel=6)  # fmt: skip
+    for name, free, u in at_limits(family, prepared, nuisance):
+        value, end = float(free.value(jnp.asarray(u))), free.high if u > 0 else free.low
+        hint = "; the counts show no overdispersion, use family='poisson'" if name == "r" and u > 0 else ""
+        warnings.warn(f"{name} = {value:.3g} runs to the end {end:g} of its range: the likelihood has no maximum "
+                      f"inside{hint}", UserWarning, stacklevel=6)  # fmt: skip
+
+
+def at_limits(family, prepared, nuisance):
+    """[(name, Free, where it is on the free scale)] of the parameters that have left the range in which they can be
+    told, those with a design of their own and increasing ones apart."""
+    alone = [(k, free) for k, free in family.free if free.size == 1 and prepared.designs.get(k) is None]
+    there = [(k, free, float(np.ravel(nuisance[k])[0])) for k, free in alone]
+    return [(k, free, u) for k, free, u in there if abs(u) > EDGE]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jglm.distributions.parameters import OUT
 from jglm.fitting import joint, linalg
 from jglm.fitting.iterate import descend
 from jglm.model import Unknowns, unflatten
@@ -12,12 +13,14 @@ from jglm.model import Unknowns, unflatten
 
 @dataclass
 class Look:
-    """The objective at flat unknowns, its gradient, and the observed and the expected Hessian."""
+    """The objective at flat unknowns, its gradient, the observed and the expected Hessian, and whether a parameter has
+    left the range in which it can be told."""
 
     objective: float
     grad: np.ndarray
     observed: np.ndarray
     expected: np.ndarray
+    at_limit: bool = False
 
 
 def by_joint_rows(problem, begin, tol, most, progress):
@@ -33,8 +36,9 @@ def by_joint_rows(problem, begin, tol, most, progress):
         at = unflatten(flat, begin)
         designs, loss, score, observed, expected = joint.rows_at(problem, at)
         grad = np.concatenate([score[:, i] @ Z for i, Z in enumerate(designs)]) + P @ flat
-        bends = (joint.blocks(designs, W) + P for W in (observed, expected))
-        return Look(float(np.sum(loss)) + 0.5 * float(flat @ P @ flat), grad, *bends)
+        observed, expected = (joint.blocks(designs, W) + P for W in (observed, expected))
+        at_limit = bool(joint.at_limits(problem.model.family, problem.prepared, at.nuisance))
+        return Look(float(np.sum(loss)) + 0.5 * float(flat @ P @ flat), grad, observed, expected, at_limit)
 
     found = descend(start, look, _newton, tol, most, progress, "newton")
     end = unflatten(found.flat, begin)
@@ -44,12 +48,15 @@ def by_joint_rows(problem, begin, tol, most, progress):
 
 def _newton(_, seen):
     """(step, Hessian times step, what it promises, 1): the expected Hessian, made positive definite, stands in where
-    the observed one is not."""
+    the observed one is not. No step where a parameter runs to its limit, and only rounding would be gained."""
     if not np.all(np.isfinite(seen.grad)) or not np.all(np.isfinite(seen.observed)):
         return None
     step = linalg.newton_step(seen.observed, seen.grad)
     step = _downhill(seen) if step is None else step
-    return step, -seen.grad, float(seen.grad @ step), 1.0
+    drop = float(seen.grad @ step)
+    if seen.at_limit and -drop < OUT**2:
+        return np.zeros_like(step), -seen.grad, 0.0, 1.0
+    return step, -seen.grad, drop, 1.0
 
 
 def _downhill(seen):

@@ -43,8 +43,9 @@ def by_sketch(problem, tol, most, progress):
     begun = _begin(first, second)
     if begun is None:
         return None
-    start, few = second.shape(begun[0]), PASSES if most is None else min(most, PASSES)
-    metric = _metric_of_all(problem, curvature, *begun, sizes[1] / len(on))
+    flat, hess = begun
+    start, few = second.shape(flat), PASSES if most is None else min(most, PASSES)
+    metric = _metric_of_all(problem, curvature, flat, hess, sizes[1] / len(on))
     found = by_solver(problem, LBFGS(metric, tol, few), start, progress)
     found.solver = "sketched"
     if found.status != Status.MAX_ITER or few == most:

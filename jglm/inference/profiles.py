@@ -11,8 +11,8 @@ import numpy as np
 from jglm.batches import batch
 from jglm.batches.lanes import ROWS, Sums, lanes_of
 from jglm.batches.stacked import Stack
+from jglm.distributions.parameters import EDGE
 from jglm.fitting import firth, joint
-from jglm.fitting.joint import EDGE
 from jglm.fitting.problem import Problem, flatten_host
 from jglm.inference import delta, penalized, profiling, tails
 from jglm.inputs import checks
