@@ -49,6 +49,13 @@ def test_far_out():
     assert np.isfinite(slope)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_softplus_to_the_last_digits(dtype):
+    x = np.linspace(-80.0, 80.0, 20_001).astype(dtype)
+    want = np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x.astype(np.float64))))
+    assert np.max(np.abs(np.asarray(jax.jit(s.softplus)(x)) / want - 1)) < 4 * np.finfo(dtype).eps
+
+
 def test_second_derivative_of_softplus_in_float32_is_not_zero():
     bend = jax.vmap(jax.grad(jax.grad(s.softplus)))(np.array([-60.0, -20.0, 20.0, 60.0], np.float32))
     np.testing.assert_allclose(bend, np.exp([-60.0, -20.0, -20.0, -60.0]), rtol=1e-5)

