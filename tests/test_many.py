@@ -11,7 +11,7 @@ import pytest
 
 import jglm
 from jglm import families, links, penalties
-from jglm.batches import batch, kinked
+from jglm.batches import batch, kinked, onebyone
 from jglm.batches.stacked import Stack
 from jglm.model import Model
 
@@ -81,12 +81,15 @@ def test_an_X_for_each_model():
     ("inverse gaussian", {}),
     ("categorical", dict(columns=np.arange(M * P).reshape(M, P) % 5 > 0)),
     ("beta", {}),
+    ("gamma", dict(link="canonical", offset=None)),  # whose rows have to begin nearer to one another
 ])  # fmt: skip
 def test_one_after_another_is_the_same_as_side_by_side(name, options, monkeypatch):
     Y, family, _ = CASES[name]
-    fit = lambda: jglm.fit_many(STACKED, Y, **family | options, weights=WEIGHTS + 1, offset=OFFSETS, chunk=3)
+    given = dict(weights=WEIGHTS + 1, offset=OFFSETS, chunk=3) | family | options
+    fit = lambda: jglm.fit_many(STACKED, Y, **given)
     together = fit()
     monkeypatch.setattr(batch, "PAYS", 0)
+    monkeypatch.setattr(onebyone, "TOGETHER", 2)
     in_turn = fit()
     assert in_turn.converged.all()
     np.testing.assert_array_equal(in_turn.n_iter, together.n_iter)

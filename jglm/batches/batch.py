@@ -23,8 +23,9 @@ from jglm import families
 from jglm.batches import lanes as passes
 from jglm.batches import lockstep
 from jglm.batches.lanes import Totals, free_size, is_canonical, lanes_of
-from jglm.batches.onebyone import PAYS, OneByOne
+from jglm.batches.onebyone import PAYS, OneByOne, together
 from jglm.designs import products
+from jglm.distributions.parameters import EDGE, OUT
 from jglm.fitting import linalg
 from jglm.model import Model, Unknowns
 from jglm.solvers.base import MESSAGES as ENDS
@@ -42,7 +43,6 @@ LEFT = 0.25  # the share of a chunk's models that wait for the next round
 FEW = 64  # models that are seen through to their end even where most are done
 DEVICE = 1 << 27  # numbers of the X of a chunk on an accelerator
 GRID = 5  # values of a free parameter tried to begin at
-EDGE = 13.0  # on the free scale of a parameter: exp(13) = 4e5, where a family has become its own limit
 REACH = 1e-2  # of a row's lin by a late step: more tells of separation (see `diagnostics.recession`)
 INFLATED = 1e7  # of a variance by the other columns: from here on the rank is looked at
 
@@ -152,6 +152,8 @@ class _Run:
         m, (_, p), width = stack.count, stack.shape, model.width()
         self.canonical = is_canonical(model)
         self.in_turn = host and not stack.shared and m * stack.shape[0] * p >= PAYS
+        if self.in_turn:
+            self.chunk = -(-chunk // together(stack.shape[0])) * together(stack.shape[0])
         self.penalty = None if model.penalty is None else _curvature(model, p)
         nan = lambda *shape: np.full((m, *shape), np.nan)
         shape = (p,) if width is None else (p, width)
@@ -190,11 +192,17 @@ class _Run:
         b = len(models)
         if not self.host:
             models, state, start = jax.tree.map(lambda v: _filled(v, self.chunk), (models, state, start))
-        lanes = self.lanes(models)
-        look = lanes.look if self.host else functools.partial(_look_compiled, lanes)
-        step = lockstep.advance if self.host else _advance_compiled
+        lanes: Any = self.lanes(models)
         nobs, ours = np.asarray(lanes.nobs), np.arange(len(models)) < b
         dof, sums = self._dof(models, nobs), None
+        if self.in_turn and state is None and not self.model.family.free:
+            state, ends = lanes.fit(start, dof, self.tol, self.max_iter)
+            if start is not None or not np.any((state.status == Status.INVALID_START) & (nobs > 0)):
+                anew = self.keep(lanes, models, state, ours, nobs, dof, ends)
+                return models[anew], jax.tree.map(lambda v: v[anew], lockstep.again(state, anew))
+            state = None
+        look = lanes.look if self.host else functools.partial(_look_compiled, lanes)
+        step = lockstep.advance if self.host else _advance_compiled
         if state is None:
             state, sums = self.begin(lanes, look, start, nobs)
         while True:
@@ -202,7 +210,7 @@ class _Run:
             sums = None
             running = (np.asarray(state.status) == Status.RUNNING) & (np.asarray(state.n_iter) < self.max_iter) & ours
             if self.model.family.free:  # a parameter on its way to infinity would take for ever
-                running &= ~(self._beyond(np.asarray(state.point)) & (np.asarray(state.decrement) < 1e-2))
+                running &= ~(self._beyond(np.asarray(state.point)) & (np.asarray(state.decrement) < OUT))
             waiting = int(running.sum())
             if waiting == 0 or (waiting <= LEFT * b and (not alone or b > FEW)):
                 break
@@ -213,8 +221,7 @@ class _Run:
 
     def lanes(self, models):
         if self.in_turn:
-            lanes = lanes_of(self.model, self.stack, models, self.penalty, False, self.canonical, True)
-            return OneByOne(lanes, self.chunk)
+            return OneByOne(self.model, self.stack, models, self.penalty, self.canonical, self.chunk)
         return _lanes(self.model, self.stack, models, self.penalty, self.host, self.canonical)
 
     def _dof(self, models, nobs):
@@ -230,8 +237,8 @@ class _Run:
         if start is not None:
             start = _with_nuisance(lanes, start) if self.model.family.free else start
             return lockstep.begin(xp, xp.asarray(start)), None
-        first = _first if self.host else _first_compiled
-        blend = np.full(lanes.shape[0], 0.5)
+        first = lockstep.first_trial if self.host else _first_compiled
+        blend = np.full(lanes.shape[0], lockstep.BLEND)
         trial = first(xp, lanes, xp.asarray(blend))
         for _ in range(11):
             sums = look(trial)
@@ -242,14 +249,15 @@ class _Run:
             trial = xp.where(xp.asarray(lost)[:, None], first(xp, lanes, xp.asarray(blend)), trial)
         return lockstep.begin(xp, trial), sums
 
-    def keep(self, lanes, models, state, ended, nobs, dof):
-        """Write down the models that `ended`, but for those (b,), which are returned, whose gradient says that they are
-        further from the optimum than the last step said."""
+    def keep(self, lanes, models, state, ended, nobs, dof, ends=None):
+        """Write down the models that `ended` (with `lanes.Ends` where these are known), but for those (b,), which are
+        returned, whose gradient says that they are further from the optimum than the last step said."""
         if not ended.any():
             return ended
         _, _, p, k = lanes.shape
-        finish = lanes.finish if self.host else functools.partial(_finish_compiled, lanes)
-        ends = jax.tree.map(np.asarray, finish(state.point, state.late))
+        if ends is None:
+            finish = lanes.finish if self.host else functools.partial(_finish_compiled, lanes)
+            ends = jax.tree.map(np.asarray, finish(state.point, state.late))
         root, inflation, drop = _roots(ends.info, ends.grad)
         phi = 1.0 if dof is None else ends.chi2 / dof
         far = ~((drop <= self.tol**2 * phi) | (drop <= 1e8 * ends.noise))
@@ -339,11 +347,6 @@ def _roots(info, grad):
 
 
 # --------------------------------------------------------------------------- where to begin
-def _first(xp, lanes, blend):
-    grad, hess = lanes.begin(blend)
-    return -lockstep.solve(xp, hess, grad)
-
-
 def first_coefficients(model, stack, host, chunk):
     """(m, p) or (m, p, k) coefficients of the family with its free parameters fixed, or of its companion."""
     family, width = model.family, model.width()
@@ -390,4 +393,4 @@ _value_compiled = jax.jit(lambda lanes, point: lanes.value(point))
 _finish_compiled = jax.jit(lambda lanes, point, move: lanes.finish(point, move))
 _totals_compiled = jax.jit(lambda lanes, point, careful=False: lanes.totals(point, careful), static_argnums=2)
 _advance_compiled = jax.jit(lockstep.advance, static_argnums=0)
-_first_compiled = jax.jit(_first, static_argnums=0)
+_first_compiled = jax.jit(lockstep.first_trial, static_argnums=0)

@@ -324,9 +324,8 @@ def vary(lanes, **changes):
     return Lanes(**{**vars(lanes), **changes})
 
 
-def lanes_of(model, stack, models, penalty, host, canonical=None, reused=None):
-    """Those models (indices) of the stack; `penalty` (P, P) is the Hessian at strength 1, or None. X is `reused` by the
-    thread that asks, None for where it is on the host."""
+def lanes_of(model, stack, models, penalty, host, canonical=None):
+    """Those models (indices) of the stack; `penalty` (P, P) is the Hessian at strength 1, or None."""
     b, n = len(models), stack.shape[0]
     width = model.width() or 1
     rows = padded(b * n) if host else b * n
@@ -336,17 +335,20 @@ def lanes_of(model, stack, models, penalty, host, canonical=None, reused=None):
     if penalty is not None:
         strength = np.ones(b) if stack.strength is None else stack.strength[models]
         penalty = strength[:, None, None] * penalty
-    used = None
-    if stack.used is not None:
-        used = np.concatenate([np.tile(stack.used[models], width), np.ones((b, free_size(model.family)))], axis=1)
-    reused = host if reused is None else reused
-    X = stack.design(models, room("design", (b, *stack.shape)) if reused and not stack.shared else None)
+    used = None if stack.used is None else used_of(model, stack, models)
+    X = stack.design(models, room("design", (b, *stack.shape)) if host and not stack.shared else None)
     own = {k: behind(np, np.repeat(v[models], n), rows) for k, v in stack.params.items()}
     return Lanes(
         Model(model.family, model.link, None), X, stack.products, flat("y"),
         np.append(weight, np.zeros(rows - b * n)), np.broadcast_to(offset, (b, n, width)), flat("size"), flat("power"),
         own, used, penalty, host, is_canonical(model) if canonical is None else canonical,
     )  # fmt: skip
+
+
+def used_of(model, stack, models):
+    """(b, P): 1 for the unknowns that those models have, 0 for the others."""
+    ones = np.ones((len(models), free_size(model.family)))
+    return np.concatenate([np.tile(stack.used[models], model.width() or 1), ones], axis=1)
 
 
 def is_canonical(model):

@@ -12,6 +12,7 @@ from jglm._record import record
 from jglm.solvers.base import Status
 
 SURE = 1e-3  # standard errors: from here on a step is taken at its word
+BLEND = 0.5  # from the overall mean to a row's own: where rows begin
 
 
 @record
@@ -32,6 +33,12 @@ class State:
     late: Any
     status: Any
     n_iter: Any
+
+
+def first_trial(xp, lanes, blend):
+    """Where the first IRLS step leads from rows at their own start, with blend (b,) (see `stacked.starts`)."""
+    grad, hess = lanes.begin(blend)
+    return -solve(xp, hess, grad)
 
 
 def begin(xp, trial):

@@ -1,34 +1,53 @@
-"""A pass over many data sets on a CPU, one after another in one compiled program: what a model takes and makes stays in
-the nearest cache of the core. It is compiled for a number of rows and columns, where `lanes` on the host is not: for
-work that is worth that (`PAYS`)."""
+"""Many data sets on a CPU, fitted a few at a time in one compiled program: what a model takes and makes stays in the
+nearest caches of the core from its first pass to its last. It is compiled for a number of rows and columns, where
+`lanes` on the host is not: for work that is worth that (`PAYS`)."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jglm.batches.lanes import Lanes, Sums
+from jglm.batches import lockstep
+from jglm.batches.lanes import Lanes, Sums, room, used_of
+from jglm.batches.stacked import gather
 from jglm.fitting.padding import bind
+from jglm.model import Model
+from jglm.solvers.base import Status
 
+ROWS, TOGETHER = 1024, 8  # so many rows of models that are taken together, and so many of these, at most
 PAYS = 10_000_000  # numbers in all X: about a second more of compiling, once a machine, for some 0.1 s of every call
-PLAIN = ("X", "y", "w", "size", "power", "own")  # which one model has without an axis of models
-ARRAYS = (*PLAIN, "offset", "used", "penalty")
 
 
 class OneByOne:
-    """The passes of `lanes.Lanes` (not on the host, each model with an X of its own), NumPy in and out; programs are
-    compiled for `most` models."""
+    """Some models of a `stacked.Stack`, each with an X of its own; `penalty` (P, P) is the Hessian at strength 1, or
+    None. `fit`, and the passes of `lanes.Lanes`, NumPy in and out; programs are compiled for `most` models,
+    a multiple of `together`."""
 
     host = True  # NumPy is what steps are taken with
 
-    def __init__(self, lanes, most):
-        self.model, self.shape, self.most, self.canonical = lanes.model, lanes.shape, most, lanes.canonical
-        self.nobs = np.asarray(lanes.nobs)
-        b, n = lanes.shape[:2]
-        rows = lambda v: v.reshape(b, n, *v.shape[1:])
-        arrays = {name: getattr(lanes, name) for name in ARRAYS}
-        arrays |= {name: jax.tree.map(rows, arrays[name]) for name in PLAIN if name != "X"}
-        self.arrays = jax.device_put(filled(arrays, most))
+    def __init__(self, model, stack, models, penalty, canonical, most):
+        self.model, self.canonical = Model(model.family, model.link, None), canonical
+        self.shape = len(models), *stack.shape, model.width() or 1
+        self.together, self.most = together(stack.shape[0]), most
+        arrays = {"y": stack.y, "w": stack.weight, "offset": stack.offset, "size": stack.size, "power": stack.power}
+        self.common = {name: v for name, v in arrays.items() if v.ndim == 1}
+        own = {name: gather(v, models) for name, v in arrays.items() if v.ndim > 1}
+        own["X"] = stack.design(models, room("design", (len(models), *stack.shape)))
+        own["own"] = {name: v[models] for name, v in stack.params.items()}
+        if stack.used is not None:
+            own["used"] = used_of(model, stack, models)
+        if penalty is not None:
+            self.common["penalty"] = penalty
+            own["strength"] = np.ones(len(models)) if stack.strength is None else stack.strength[models]
+        self.own = jax.device_put(filled(own, self.most))
+        self.nobs = np.broadcast_to((stack.of("weight", models) > 0).sum(axis=1), len(models))
+
+    def fit(self, start, dof, tol, max_iter):
+        """(`lockstep.State`, `lanes.Ends`) of every model at its end: Newton's method from `start` (b, P), None for
+        where the rows themselves would begin; dof (b,) or None, as `lockstep.advance` has it."""
+        return self._run(bind(_fitted, self.model, self.together, self.canonical), (start, dof), tol, max_iter)
 
     def look(self, point):
         """`lanes.Sums` at flat unknowns (b, P)."""
@@ -47,9 +66,17 @@ class OneByOne:
         return self._each("finish", point, move)
 
     def _each(self, method, *args):
+        return self._run(bind(_passed, self.model, self.together, self.canonical, method), args)
+
+    def _run(self, program, args, *options):
         b = self.shape[0]
-        found = bind(_one_after_another, self.model, method, self.canonical)(self.arrays, filled(args, self.most), b)
+        found = program(self.common, self.own, filled(args, self.most), -(-b // self.together), *options)
         return jax.tree.map(lambda v: np.asarray(v)[:b], found)
+
+
+def together(n):
+    """How many models of n rows are taken together, a power of two: of small ones the calls cost more than the sums."""
+    return min(TOGETHER, 1 << max(0, (ROWS // n).bit_length() - 1))
 
 
 def filled(arrays, most):
@@ -57,17 +84,44 @@ def filled(arrays, most):
     return jax.tree.map(lambda v: v if len(v) == most else np.resize(v, (most, *v.shape[1:])), arrays)
 
 
-def _one_after_another(model, arrays, args, count, method, canonical):
-    """lanes.<method>(*args) of the first `count` models."""
+def _fitted(model, common, own, args, groups, tol, max_iter, together, canonical):
+    """(State, Ends) of the models of the first groups, each seen through to its end."""
 
-    def one(at):
-        own, given = at
-        given = jax.tree.map(lambda v: v[None], given)
-        own = {name: v if name in PLAIN else jax.tree.map(lambda v: v[None], v) for name, v in own.items()}
-        found = getattr(Lanes(model, Z=None, host=False, canonical=canonical, **own), method)(*given)
-        return jax.tree.map(lambda v: v[0], found)
+    def one(lanes, start, dof):
+        trial = start
+        if start is None:
+            trial = lockstep.first_trial(jnp, lanes, jnp.full(together, lockstep.BLEND))
+        running = lambda state: jnp.any((state.status == Status.RUNNING) & (state.n_iter < max_iter))
+        step = lambda state: lockstep.advance(jnp, state, lanes.look(state.trial), tol, dof)
+        state = lax.while_loop(running, step, lockstep.begin(jnp, trial))
+        return state, lanes.finish(state.point, state.late)
 
-    return in_turn(one, (arrays, args), count)
+    return _in_groups(one, model, common, own, args, groups, together, canonical)
+
+
+def _passed(model, common, own, args, groups, together, canonical, method):
+    """lanes.<method>(*args) of the models of the first groups."""
+    one = lambda lanes, *args: getattr(lanes, method)(*args)
+    return _in_groups(one, model, common, own, args, groups, together, canonical)
+
+
+def _in_groups(function, model, common, own, args, groups, together, canonical):
+    """function(Lanes of `together` models, *their args) for the first groups of so many models."""
+    one = lambda at: function(_lanes(model, canonical, together, **common, **at[0]), *at[1])
+    split = jax.tree.map(lambda v: v.reshape(-1, together, *v.shape[1:]), (own, args))
+    return jax.tree.map(lambda v: v.reshape(-1, *v.shape[2:]), in_turn(one, split, groups))
+
+
+def _lanes(model, canonical, b, X, own, offset, used=None, penalty=None, strength: Any = None, **rows):
+    """Lanes of b models; what is over the rows is of each of them, (b, n, ...), or of all, (n,)."""
+    n, width = X.shape[1], model.width() or 1
+    each = lambda v: jnp.broadcast_to(v, (b, n)) if v.ndim == 1 else v
+    rows = {name: each(v).reshape(b * n, *v.shape[2:]) for name, v in rows.items()}
+    rows["offset"] = jnp.broadcast_to(each(offset).reshape(b, n, -1), (b, n, width))
+    own = {name: jnp.repeat(v, n) for name, v in own.items()}
+    penalty = None if penalty is None else strength[:, None, None] * penalty[None]
+    X = X[0] if b == 1 else X  # compiled, a product of matrices is quicker than a batch of one
+    return Lanes(model, X, None, own=own, used=used, penalty=penalty, host=False, canonical=canonical, **rows)
 
 
 def in_turn(one, arrays, count):

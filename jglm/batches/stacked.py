@@ -69,7 +69,7 @@ class Stack:
         where that is given."""
         if self.shared:
             return self._whole
-        part = _gather(self.X, models)
+        part = gather(self.X, models)
         out = np.empty((len(models), *self.shape)) if room is None else room[: len(models)]
         out[:, :, int(self.constant) :] = part
         if self.constant:
@@ -100,8 +100,8 @@ class Stack:
         return np.broadcast_to(v, (len(models), *v.shape)) if v.ndim == 1 else v[models]
 
 
-def _gather(X, models):
-    """X[models]; one slice where the models follow one another, which a memory map reads in one go."""
+def gather(X, models):
+    """X[models] of an array; one slice where the models follow one another, which a memory map reads in one go."""
     first, last = int(models[0]), int(models[-1]) + 1
     return X[first:last] if last - first == len(models) else X[models]
 
