@@ -13,6 +13,7 @@ import numpy as np
 from jglm import rows
 from jglm.designs import products
 from jglm.fitting.padding import pad
+from jglm.fitting.slabs import slabs_of
 from jglm.model import GRADIENT, HESSIAN, Info
 from jglm.rows import mask, scale
 
@@ -21,12 +22,13 @@ class HostPass:
     """query, asks -> Info for a problem without free parameters; `asks` is "gradient" or "hessian".
 
     Rows are looked at part by part in threads; factors are looked up, and their scores added up, there too, while a
-    matrix is multiplied as a whole.
+    matrix is multiplied as a whole, or, where it is large, read once (`slabs`).
     """
 
     def __init__(self, problem):
         self.problem, self.design, self.seen = problem, problem.hosted, None
         self.coded = problem.design.gram_is_cheap
+        self.slabs = slabs_of(problem)
 
     def __call__(self, query, asks=GRADIENT):
         """Of factors, at the same point again only what is new."""
@@ -39,13 +41,18 @@ class HostPass:
 
     def rows(self, coef, bends):
         """The `Rows` at coefficients."""
+        if self.slabs is not None:
+            sums, grad, bend = self.slabs.look(_rows_at, coef, bends)
+            return Rows(coef, self._info(sums, grad), None, bend)
         sums, score, bend, grad = zip(*self._look(coef, bends), strict=True)
         whole = lambda parts: np.concatenate([np.asarray(v) for v in parts])[: len(self.problem.prepared.y)]
-        value, chi2, noise, count = np.sum([np.asarray(v) for v in sums], axis=0)
         score, bend = whole(score), whole(bend) if bends else None
         grad = np.sum(grad, axis=0) if self.coded else self.design.rtimes(score)
-        info = Info(value, np.ravel(grad.T), None, None, chi2, self.design.eps**2 * noise, count)
-        return Rows(coef, info, score, bend)
+        return Rows(coef, self._info(np.sum([np.asarray(v) for v in sums], axis=0), grad), score, bend)
+
+    def _info(self, sums, grad):
+        value, chi2, noise, count = sums
+        return Info(value, np.ravel(grad.T), None, None, chi2, self.design.eps**2 * noise, count)
 
     def _look(self, coef, bends):
         """(sums, scores, curvatures, X' scores of factors) of every part of the rows, in threads."""
@@ -76,7 +83,7 @@ class Rows:
 
     coef: np.ndarray
     info: Info
-    score: np.ndarray
+    score: np.ndarray | None  # of a matrix in slabs there is none
     bend: np.ndarray | None
 
 

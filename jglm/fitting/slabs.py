@@ -1,0 +1,98 @@
+"""A matrix in the host's memory, passed over in one read: slab by slab in threads, a block of rows at a time in one
+compiled program, which multiplies it by the coefficients and by its rows' scores while it is in the nearest cache. BLAS
+would read it once for each of the two.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jglm.designs import Dense, WithConstant, place, products
+from jglm.designs.dense import BLOCK_ELEMENTS
+from jglm.designs.placement import ALIGNMENT
+from jglm.fitting.padding import pad
+
+PAYS = 20_000_000  # numbers in X: about half a second of compiling, once a machine, for some 10 ms of every pass
+SLAB = 1 << 21  # numbers: programs are compiled for a slab, whatever the number of rows
+WIDE = SLAB >> 8  # columns
+
+
+class Slabs:
+    """The rows of a problem in slabs of one size. X (n, p) is read where it lies but for the few rows at the end
+    of the list: those before the first number that XLA reads in place, and those behind the last whole slab."""
+
+    def __init__(self, problem, X):
+        self.bound, self.constant, (n, p) = problem.bound, isinstance(problem.hosted, WithConstant), X.shape
+        self.n, line = n, ALIGNMENT // X.itemsize
+        self.size = _power_of_two(SLAB // p)
+        self.block = min(self.size, _power_of_two(BLOCK_ELEMENTS["cpu"] // p))
+        self.first = -(-line // p)  # such a number is in one of so many rows
+        self.lead = (X.ctypes.data // X.itemsize + self.first * p) % line  # numbers from the one there to the next row
+        self.behind = self.first + max(0, n - self.first - line) // self.size * self.size
+        self.slabs = place(self._slabs(problem.prepared, X, line))
+
+    def _slabs(self, given, X, line):
+        """[(X as numbers, y, weight, offset)]; in the last one rows of weight 0 are behind."""
+        p, size, flat, slabs = X.shape[1], self.size, X.reshape(-1), []
+        for i in range(self.first, self.behind, size):
+            rows, at = slice(i, i + size), i * p - self.lead
+            slabs.append((flat[at : at + size * p + line], given.y[rows], given.weight[rows], given.offset[rows]))
+        rest = np.r_[: self.first, self.behind : self.n]
+        for rows in (rest[i : i + size] for i in range(0, len(rest), size)):
+            own = np.zeros(size * p + line, X.dtype)
+            own[self.lead :][: len(rows) * p] = X[rows].reshape(-1)
+            weight = np.append(given.weight[rows], np.zeros(size - len(rows)))
+            slabs.append((own, pad(given.y[rows], 0, size), weight, pad(given.offset[rows], 0, size)))
+        return slabs
+
+    def look(self, rows_at, coef, bends):
+        """(sums, X' scores, curvatures (n, ...) or None) at coefficients, of `rows_at` (see `passes`)."""
+        program = self.bound(_slab_at, rows_at, self.block, self.constant, bends)
+
+        def one(slab):
+            with jax.enable_x64(True):  # which is a setting of each thread
+                return jax.tree.map(np.asarray, program(*slab, self.lead, coef))
+
+        sums, grad, bend = zip(*products.in_threads(one, self.slabs, self.n), strict=True)
+        return np.sum(sums, axis=0), np.sum(grad, axis=0), self._in_order(bend) if bends else None
+
+    def _in_order(self, parts):
+        """What the slabs tell of their rows, in the order of the rows."""
+        found, whole = np.concatenate(parts), self.behind - self.first
+        rest = found[whole : self.n]
+        return np.concatenate([rest[: self.first], found[:whole], rest[self.first :]])
+
+
+def slabs_of(problem):
+    """The `Slabs` of a problem, None where X is small, or is not a matrix of numbers one behind the other that need no
+    conversion."""
+    design = problem.hosted.inner if isinstance(problem.hosted, WithConstant) else problem.hosted
+    X = design.X if isinstance(design, Dense) else None
+    if not isinstance(X, np.ndarray) or X.size < PAYS or X.shape[1] > WIDE:
+        return None
+    plain = X.flags.c_contiguous and X.flags.aligned and X.dtype == problem.dtype
+    return Slabs(problem, X) if plain else None
+
+
+def _power_of_two(n):
+    """The largest one that is no larger."""
+    return 1 << (max(n, 1).bit_length() - 1)
+
+
+def _slab_at(model, X, y, weight, offset, lead, coef, rows_at, block, constant, bends):
+    """The sums of `rows_at` over a slab, X' scores, and curvatures or None; X as numbers, of which `lead` are of no row
+    of it."""
+    p = len(coef) - constant
+
+    def add(total, at):
+        i, y, weight, offset = at
+        own = Dense(lax.dynamic_slice_in_dim(X, lead + i * block * p, block * p).reshape(block, p), X.dtype.name)
+        own = WithConstant(own) if constant else own
+        sums, score, bend = rows_at(model, y, own.matvec(coef), weight, offset, bends)
+        return (total[0] + sums, total[1] + own.rmatvec(score)), bend
+
+    cut = lambda v: v.reshape(-1, block, *v.shape[1:])
+    parts = jnp.arange(len(y) // block), cut(y), cut(weight), cut(offset)
+    (sums, grad), bend = lax.scan(add, (jnp.zeros(4, coef.dtype), jnp.zeros_like(coef)), parts)
+    return sums, grad, bend.reshape(-1, *bend.shape[2:]) if bends else None
