@@ -35,8 +35,8 @@ RIVALS = {"small": ("jglm", "statsmodels", "sklearn", "r"), "medium": ("jglm", "
 LABELS = {"jglm": "jglm.fit_many", "statsmodels": "statsmodels GLM", "sklearn": "scikit-learn lbfgs", "r": "R glm.fit",
           "pydeseq2": "PyDESeq2"}  # fmt: skip
 WHY = (
-    "A fit of 200 x 8 takes 50 µs of a core in one compiled program, five passes of some 5 µs, four linear systems of 2 "
-    "µs, the rest the calls of 50 small kernels an iteration, which four models share; 20 µs more are NumPy's: the "
+    "A fit of 200 x 8 takes 50 µs of a core in one compiled program, five passes of some 5 µs, four linear systems of "
+    "2 µs, the rest the calls of 50 small kernels an iteration, which four models share; 20 µs more are NumPy's: the "
     "copy of X with its constant, standard errors, checks. Two threads on two cores gain half over one."
 )
 REQUIRES = ("pydeseq2",)  # in an environment of its own
