@@ -290,26 +290,36 @@ def markdown(records):
 
 
 def draw(records, path):
-    """Time per fit, a panel per problem; needs matplotlib."""
+    """Time per fit, a panel per problem on one axis; needs matplotlib."""
     from matplotlib.figure import Figure
 
-    problems = list(dict.fromkeys(r["problem"] for r in records))
-    figure = Figure(figsize=(3.6 * len(problems) + 1, 2.6), dpi=150, layout="constrained")
-    panels = figure.subplots(1, len(problems), squeeze=False)[0]
+    from benchmarks.picture import EARLY, OTHER, OWN
+
+    problems, fitted = list(dict.fromkeys(r["problem"] for r in records)), [r for r in records if "per_fit" in r]
+    figure = Figure(figsize=(4.6 * len(problems), 2.6), dpi=150, layout="constrained")
+    panels = figure.subplots(1, len(problems), squeeze=False, sharex=True)[0]
     for panel, problem in zip(panels, problems, strict=True):
-        own = [r for r in records if r["problem"] == problem and "per_fit" in r]
+        own = [r for r in fitted if r["problem"] == problem]
         for at, r in enumerate(own):
-            panel.plot(r["per_fit"], at, "o", color="#0b6e99" if r["rival"] == "jglm" else "#5f6670", ms=7)
-            panel.annotate(f"{r['per_fit'] * 1e6:.0f} µs", (r["per_fit"], at), (0, 7), textcoords="offset points",
-                           ha="center", fontsize=8)  # fmt: skip
-        panel.set_xscale("log")
+            early = r["gradient"] > ENOUGH
+            color = EARLY if early else OWN if r["rival"] == "jglm" else OTHER
+            panel.plot(r["per_fit"] * 1e6, at, "X" if early else "o", color=color, ms=7)
+            said = f"{r['per_fit'] * 1e6:,.0f} µs" + (", stopped early" if early else "")
+            panel.annotate(said, (r["per_fit"] * 1e6, at), (7, 0), textcoords="offset points", va="center", fontsize=8,
+                           color=color)  # fmt: skip
         panel.set_yticks(range(len(own)), [r["label"] for r in own], fontsize=8)
-        panel.set_ylim(len(own) - 0.4, -0.8)
+        panel.set_ylim(len(own) - 0.4, -0.6)
         panel.set_title(f"{problem}: {own[0]['models']:,} x ({own[0]['n']:,} x {own[0]['p']})" if own else problem,
                         fontsize=9, loc="left")  # fmt: skip
         panel.grid(axis="x", color="#dddddd", lw=0.7)
         panel.spines[["top", "right", "left"]].set_visible(False)
-    figure.suptitle("Seconds of one fit with standard errors, warm", fontsize=10, x=0.01, ha="left")
+        panel.tick_params(axis="y", length=0)
+    times = [r["per_fit"] * 1e6 for r in fitted] or [1.0]
+    panels[0].set_xscale("log")
+    panels[0].set_xlim(min(times) / 2, max(times) * 12)  # room for the words to the right of the last mark
+    panels[0].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f} µs")
+    panels[0].xaxis.set_minor_formatter(lambda value, _: "")
+    figure.suptitle("Time of a fit with standard errors, warm: further left is faster", fontsize=10, x=0.01, ha="left")
     figure.savefig(path, metadata={"Software": None})
 
 
