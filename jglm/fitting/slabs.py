@@ -24,7 +24,7 @@ class Slabs:
 
     def __init__(self, problem, X):
         self.bound, self.constant, (n, p) = problem.bound, isinstance(problem.hosted, WithConstant), X.shape
-        self.n, line = n, ALIGNMENT // X.itemsize
+        self.n, self.worth, line = n, X.size // products.ELEMENTS, ALIGNMENT // X.itemsize
         self.size = _power_of_two(SLAB // p)
         self.block = min(self.size, _power_of_two(BLOCK_ELEMENTS["cpu"] // p))
         self.first = -(-line // p)  # such a number is in one of so many rows
@@ -54,7 +54,7 @@ class Slabs:
             with jax.enable_x64(True):  # which is a setting of each thread
                 return jax.tree.map(np.asarray, program(*slab, self.lead, coef))
 
-        sums, grad, bend = zip(*products.in_threads(one, self.slabs, self.n), strict=True)
+        sums, grad, bend = zip(*products.in_threads(one, self.slabs, self.worth), strict=True)
         return np.sum(sums, axis=0), np.sum(grad, axis=0), self._in_order(bend) if bends else None
 
     def _in_order(self, parts):
