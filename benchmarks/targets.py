@@ -44,7 +44,7 @@ TARGETS = {
 }
 
 # Where the time of a warm fit goes, by profile: said where its target is missed. "" where none was ever missed.
-READ = "a third are the passes, each at the speed of the memory; what is left is the sample's fit and the totals"
+READ = "half are 7 to 9 passes, each one read of X; what is left is the sample's fit and the totals"
 CODES = (
     "six passes over nine arrays of codes, gathers and sums by level that hold one thread, and one Hessian of pairs of "
     "levels; a tenth is the frame's"
