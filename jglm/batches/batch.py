@@ -182,10 +182,7 @@ class _Run:
                 return self.process(models[part], own, None if start is None else start[models[part]], len(parts) == 1)
 
         rows = [np.arange(part.start, min(part.stop, len(models))) for part in parts]
-        alone = int(self.in_turn)  # the first chunk, so that no two threads compile the same at once
-        found = [one(part) for part in parts[:alone]]
-        found += in_threads(lambda r: one(slice(r[0], r[-1] + 1)), rows[alone:], self.stack, self.host)
-        left = [v for v in found if len(v[0])]
+        left = [v for v in in_threads(lambda r: one(slice(r[0], r[-1] + 1)), rows, self.stack, self.host) if len(v[0])]
         if not left:
             return np.zeros(0, int), None
         return np.concatenate([v[0] for v in left]), jax.tree.map(lambda *v: np.concatenate(v), *(v[1] for v in left))
