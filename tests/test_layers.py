@@ -20,7 +20,7 @@ ORDER = (
     "designs.combined", "designs.lagged", "designs", "rows", "model", "solvers.base", "solvers.newton",
     "solvers.gradient", "solvers.fista", "solvers.lbfgs", "solvers.proximal", "solvers.minibatch", "solvers",
     "fitting.padding", "drivers", "reporting.tables", "reporting.summary", "fitting.linalg", "fitting.squares",
-    "batches.stacked", "batches.lanes", "batches.lockstep", "batches.onebyone", "batches.batch", "batches.kinked",
+    "batches.stacked", "batches.lanes", "batches.lockstep", "batches.incache", "batches.batch", "batches.kinked",
     "sharing.shards", "fitting.irls", "inference.tails", "inference.profiling", "diagnostics.recession",
     "inputs.checks", "inputs.response", "inputs.matrix", "inputs.data", "inputs.frames",
     "inputs.wholefile", "inputs.grammar", "inputs.coding", "inputs.policies", "inputs.plain", "inputs.formula",

@@ -11,7 +11,7 @@ import pytest
 
 import jglm
 from jglm import families, links, penalties
-from jglm.batches import batch, kinked, onebyone
+from jglm.batches import batch, incache, kinked, lockstep
 from jglm.batches.stacked import Stack
 from jglm.model import Model
 
@@ -82,6 +82,7 @@ def test_an_X_for_each_model():
     ("categorical", dict(columns=np.arange(M * P).reshape(M, P) % 5 > 0)),
     ("beta", {}),
     ("gamma", dict(link="canonical", offset=None)),  # whose rows have to begin nearer to one another
+    ("bernoulli", dict(link="cauchit", start=np.full((M, P + 1), 1.5))),  # where the Hessian is not positive definite
 ])  # fmt: skip
 def test_one_after_another_is_the_same_as_side_by_side(name, options, monkeypatch):
     Y, family, _ = CASES[name]
@@ -89,13 +90,27 @@ def test_one_after_another_is_the_same_as_side_by_side(name, options, monkeypatc
     fit = lambda: jglm.fit_many(STACKED, Y, **given)
     together = fit()
     monkeypatch.setattr(batch, "PAYS", 0)
-    monkeypatch.setattr(onebyone, "TOGETHER", 2)
+    monkeypatch.setattr(incache, "TOGETHER", 2)
     in_turn = fit()
     assert in_turn.converged.all()
     np.testing.assert_array_equal(in_turn.n_iter, together.n_iter)
     np.testing.assert_allclose(in_turn.params, together.params, rtol=0, atol=1e-11)
     np.testing.assert_allclose(in_turn.bse, together.bse, rtol=1e-10)
     np.testing.assert_allclose(in_turn.deviance, together.deviance, rtol=1e-11)
+
+
+@pytest.mark.parametrize("small", [lockstep.SMALL, 0])
+def test_systems_of_every_lane_by_elimination_and_by_cholesky(small, monkeypatch):
+    monkeypatch.setattr(lockstep, "SMALL", small)
+    with jax.enable_x64(True):
+        roots, rhs = (np.random.default_rng(4).normal(size=(M, 5, k)) for k in (5, 2))
+        A = roots @ roots.swapaxes(1, 2)
+        A[2] -= 3 * np.eye(5)  # which is not positive definite
+        A[5, :, 1] = np.nan
+        found, pivot = lockstep._divided(A, rhs)
+        sound = np.array([i not in (2, 5) for i in range(M)])
+        np.testing.assert_allclose(np.asarray(found)[sound], np.linalg.solve(A[sound], rhs[sound]), rtol=1e-9)
+        np.testing.assert_array_equal(np.asarray(pivot) > 0, sound)
 
 
 def test_strengths_columns_and_starts_of_their_own():

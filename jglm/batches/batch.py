@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jglm import families
+from jglm.batches import incache, lockstep
 from jglm.batches import lanes as passes
-from jglm.batches import lockstep
+from jglm.batches.incache import PAYS, InCache, together
 from jglm.batches.lanes import Totals, free_size, is_canonical, lanes_of
-from jglm.batches.onebyone import PAYS, OneByOne, together
 from jglm.designs import products
 from jglm.distributions.parameters import EDGE, OUT
 from jglm.fitting import linalg
@@ -84,7 +84,7 @@ def solve_many(model, stack, *, tol=1e-8, max_iter=100, chunk=None, host=None, r
     Free parameters of the family are estimated with the coefficients, by Newton's method in all of them.
     """
     host = jax.default_backend() == "cpu" if host is None else host
-    run = _Run(model, stack, tol, max_iter, host, chunk or models_at_once(stack, host), report)
+    run = _Run(model, stack, tol, max_iter, host, chunk, report)
     waiting, state, start = np.arange(stack.count), None, run.start()
     while len(waiting):
         waiting, state = run.round(waiting, state, start)
@@ -148,12 +148,14 @@ class _Run:
 
     def __init__(self, model, stack, tol, max_iter, host, chunk, report):
         self.model, self.stack, self.tol, self.max_iter, self.host = model, stack, tol, max_iter, host
-        self.chunk, self.report, self.done, self.xp = chunk, report, 0, np if host else jnp
-        m, (_, p), width = stack.count, stack.shape, model.width()
+        self.report, self.done, self.xp = report, 0, np if host else jnp
+        m, (n, p), width = stack.count, stack.shape, model.width()
         self.canonical = is_canonical(model)
-        self.in_turn = host and not stack.shared and m * stack.shape[0] * p >= PAYS
+        self.in_turn = host and not stack.shared and m * n * p >= PAYS
         if self.in_turn:
-            self.chunk = -(-chunk // together(stack.shape[0])) * together(stack.shape[0])
+            self.chunk = incache.models_at_once(n, p) if chunk is None else -(-chunk // together(n)) * together(n)
+        else:
+            self.chunk = chunk or models_at_once(stack, host)
         self.penalty = None if model.penalty is None else _curvature(model, p)
         nan = lambda *shape: np.full((m, *shape), np.nan)
         shape = (p,) if width is None else (p, width)
@@ -196,15 +198,13 @@ class _Run:
         nobs, ours = np.asarray(lanes.nobs), np.arange(len(models)) < b
         dof, sums = self._dof(models, nobs), None
         if self.in_turn and state is None and not self.model.family.free:
-            state, ends = lanes.fit(start, dof, self.tol, self.max_iter)
-            if start is not None or not np.any((state.status == Status.INVALID_START) & (nobs > 0)):
-                anew = self.keep(lanes, models, state, ours, nobs, dof, ends)
-                return models[anew], jax.tree.map(lambda v: v[anew], lockstep.again(state, anew))
-            state = None
+            state, end = lanes.fit(start, dof, self.tol, self.max_iter)
+            anew = self.keep(models, state, ours, nobs, dof, end)
+            return models[anew], jax.tree.map(lambda v: v[anew], lockstep.again(state, anew))
         look = lanes.look if self.host else functools.partial(_look_compiled, lanes)
         step = lockstep.advance if self.host else _advance_compiled
         if state is None:
-            state, sums = self.begin(lanes, look, start, nobs)
+            state, sums = self.begin(lanes, look, start)
         while True:
             state = step(self.xp, state, look(state.trial) if sums is None else sums, self.tol, dof)
             sums = None
@@ -214,14 +214,17 @@ class _Run:
             waiting = int(running.sum())
             if waiting == 0 or (waiting <= LEFT * b and (not alone or b > FEW)):
                 break
-        state = jax.tree.map(np.asarray, state)
-        anew = self.keep(lanes, models, state, ~running & ours, nobs, dof)
+        state, anew = jax.tree.map(np.asarray, state), ~running & ours
+        if anew.any():
+            ended = lockstep.ended if self.host else _ended_compiled
+            end = jax.tree.map(np.asarray, ended(self.xp, lanes, state.point, state.late))
+            anew = self.keep(models, state, anew, nobs, dof, end)
         state, running = lockstep.again(state, anew), running | anew
         return models[running], jax.tree.map(lambda v: v[running], state)
 
     def lanes(self, models):
         if self.in_turn:
-            return OneByOne(self.model, self.stack, models, self.penalty, self.canonical, self.chunk)
+            return InCache(self.model, self.stack, models, self.penalty, self.canonical, self.chunk)
         return _lanes(self.model, self.stack, models, self.penalty, self.host, self.canonical)
 
     def _dof(self, models, nobs):
@@ -230,7 +233,7 @@ class _Run:
             return None
         return np.maximum(nobs - columns_of(self.model, self.stack)[models], 1).astype(float)
 
-    def begin(self, lanes, look, start, nobs):
+    def begin(self, lanes, look, start):
         """(State, Sums at its trial point): at the start given, else by the first IRLS step from rows at their own
         start, which are drawn nearer to the overall mean where that leads out of the domain."""
         xp = self.xp
@@ -240,43 +243,35 @@ class _Run:
         first = lockstep.first_trial if self.host else _first_compiled
         blend = np.full(lanes.shape[0], lockstep.BLEND)
         trial = first(xp, lanes, xp.asarray(blend))
-        for _ in range(11):
+        while True:
             sums = look(trial)
-            lost = np.asarray(~(xp.isfinite(sums.value) & xp.all(xp.isfinite(sums.grad), axis=1))) & (nobs > 0)
+            lost = np.asarray(lockstep.outside(xp, sums)) & (blend > lockstep.LEAST_BLEND)
             if not lost.any():
-                break
+                return lockstep.begin(xp, trial), sums
             blend = np.where(lost, blend / 4, blend)
             trial = xp.where(xp.asarray(lost)[:, None], first(xp, lanes, xp.asarray(blend)), trial)
-        return lockstep.begin(xp, trial), sums
 
-    def keep(self, lanes, models, state, ended, nobs, dof, ends=None):
-        """Write down the models that `ended` (with `lanes.Ends` where these are known), but for those (b,), which are
-        returned, whose gradient says that they are further from the optimum than the last step said."""
-        if not ended.any():
-            return ended
-        _, _, p, k = lanes.shape
-        if ends is None:
-            finish = lanes.finish if self.host else functools.partial(_finish_compiled, lanes)
-            ends = jax.tree.map(np.asarray, finish(state.point, state.late))
-        root, inflation, drop = _roots(ends.info, ends.grad)
-        phi = 1.0 if dof is None else ends.chi2 / dof
-        far = ~((drop <= self.tol**2 * phi) | (drop <= 1e8 * ends.noise))
+    def keep(self, models, state, ended, nobs, dof, end):
+        """Write down the models that `ended` with their `lockstep.End`, but for those (b,), which are returned, whose
+        gradient says that they are further from the optimum than the last step said."""
+        phi = 1.0 if dof is None else end.chi2 / dof
+        far = ~((end.drop <= self.tol**2 * phi) | (end.drop <= 1e8 * end.noise))
         status = np.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
         plain = self.model.penalty is None
-        suspect = ended & (nobs > 0) & ~(inflation < INFLATED) & plain
+        suspect = ended & (nobs > 0) & ~(end.inflation < INFLATED) & plain
         deficient = np.zeros(len(models), bool)
         deficient[suspect] = [not self._independent(i) for i in models[suspect]]
         anew = ended & far & (status == Status.CONVERGED) & ~deficient & ~suspect & (state.n_iter < self.max_iter)
-        status = self._judged(status, ends, state.point)
+        status = self._judged(status, end.moved, state.point)
         status = np.where(nobs == 0, EMPTY, np.where(deficient, DEFICIENT, status))
-        self.write(models, ended & ~anew, status, state, root, ends.chi2, nobs, (p, k))
+        self.write(models, ended & ~anew, status, state, end, nobs)
         return anew
 
-    def _judged(self, status, ends, point):
+    def _judged(self, status, moved, point):
         """The status of models at their ends: whether they are separated or a free parameter is at its limit."""
         done = np.isin(status, CONVERGED)
         if self.model.penalty is None and not self.model.family.free:
-            status = np.where(done & (ends.moved > REACH), SEPARATED, status)
+            status = np.where(done & (moved > REACH), SEPARATED, status)
         return np.where(self._beyond(point) & (status != Status.INVALID_START), AT_LIMIT, status)
 
     def _beyond(self, point):
@@ -289,17 +284,17 @@ class _Run:
             at += free.size
         return out
 
-    def write(self, models, ended, status, state, root, chi2, nobs, shape):
+    def write(self, models, ended, status, state, end, nobs):
         """Put the models that `ended` into the results."""
-        p, k = shape
+        p, k = self.stack.shape[1], self.model.width() or 1
         found, at = self.found, models[ended]
         lost = np.isin(status, (DEFICIENT, EMPTY, Status.INVALID_START))[:, None]
         if self.stack.used is not None:
             lost = lost | ~np.tile(self.stack.used[models], k)
         shaped = lambda flat: np.where(lost, np.nan, flat[:, : k * p]).reshape(len(flat), k, p).swapaxes(1, 2)[ended]
-        coef, root = shaped(state.point), shaped(root)
+        coef, root = shaped(state.point), shaped(end.root)
         found.coef[at], found.root[at] = (coef, root) if self.model.width() else (coef[:, :, 0], root[:, :, 0])
-        found.status[at], found.nobs[at], found.chi2[at] = status[ended], nobs[ended], chi2[ended]
+        found.status[at], found.nobs[at], found.chi2[at] = status[ended], nobs[ended], end.chi2[ended]
         found.n_iter[at] = state.n_iter[ended]
         start = k * p
         for name, free in self.model.family.free:
@@ -322,28 +317,6 @@ def columns_of(model, stack):
     """(m,): how many coefficients each model has."""
     width = model.width() or 1
     return width * (np.full(stack.count, stack.shape[1]) if stack.used is None else stack.used.sum(axis=1))
-
-
-def _roots(info, grad):
-    """Of every lane: the roots of the diagonal of info^-1, the largest factor by which a variance is inflated by the
-    other columns, and g' info^-1 g (over as many unknowns as info has)."""
-    P = info.shape[1]
-    diagonal = np.einsum("bii->bi", info)
-    there = diagonal > 0
-    s = np.where(there, 1 / np.sqrt(np.where(there, diagonal, 1.0)), 0.0)
-    unit = s[:, :, None] * info * s[:, None, :] + np.where(there, 0.0, 1.0)[:, :, None] * np.eye(P)
-    sound = np.all(np.isfinite(unit), axis=(1, 2))
-    unit = np.where(sound[:, None, None], unit, np.eye(P))
-    try:
-        inverse = np.linalg.inv(unit)
-    except np.linalg.LinAlgError:
-        inverse = np.linalg.inv(unit + 1e-14 * np.eye(P))
-    inflation = np.where(sound[:, None], np.einsum("bii->bi", inverse), np.nan)
-    root = np.sqrt(np.where(inflation > 0, inflation, np.nan)) * np.where(there, s, np.nan)
-    g = s * grad[:, :P]
-    drop = (g * (inverse @ g[:, :, None])[:, :, 0]).sum(axis=1)
-    worst = np.where((inflation > 0).all(axis=1) & there.all(axis=1), inflation.max(axis=1), np.inf)
-    return root, worst, np.abs(drop)
 
 
 # --------------------------------------------------------------------------- where to begin
@@ -390,7 +363,7 @@ def _curvature(model, p):
 _curvature_compiled = jax.jit(lambda model, point: model.curvature(point))
 _look_compiled = jax.jit(lambda lanes, point: lanes.look(point))
 _value_compiled = jax.jit(lambda lanes, point: lanes.value(point))
-_finish_compiled = jax.jit(lambda lanes, point, move: lanes.finish(point, move))
 _totals_compiled = jax.jit(lambda lanes, point, careful=False: lanes.totals(point, careful), static_argnums=2)
 _advance_compiled = jax.jit(lockstep.advance, static_argnums=0)
+_ended_compiled = jax.jit(lockstep.ended, static_argnums=0)
 _first_compiled = jax.jit(lockstep.first_trial, static_argnums=0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jglm.batches import batch, stacked
 from jglm.batches.batch import EMPTY, Many
-from jglm.batches.onebyone import filled, in_turn
+from jglm.batches.incache import filled, in_turn
 from jglm.designs import Dense
 from jglm.drivers import solve
 from jglm.fitting.padding import bind

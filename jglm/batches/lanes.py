@@ -58,9 +58,9 @@ class Totals:
 class Lanes:
     """b models of a `stacked.Stack`, whose rows stand one after another; on the host rows of weight 0 follow.
 
-    X (n, p) or (b, n, p); Z the products of its columns, or None; y, w, size, power (b n + fill, ...); own {parameter:
-    (b n + fill,)}; offset (b, n, k); used None or (b, P), 0 for unknowns that a model does not have; penalty None or
-    (b, P, P), its Hessian in the flat unknowns.
+    X (n, p) or (b, n, p); Z the products of its columns, (n, q) or (b, q, n), or None; y, w, size, power
+    (b n + fill, ...); own {parameter: (b n + fill,)}; offset (b, n, k); used None or (b, P), 0 for unknowns that a
+    model does not have; penalty None or (b, P, P), its Hessian in the flat unknowns.
     """
 
     model: Model
@@ -140,11 +140,12 @@ class Lanes:
     def _gram(self, w):
         """X' diag(w) X, (b, n) -> (b, p, p)."""
         if self.Z is not None:
-            p = self.X.shape[1]
+            p = self.X.shape[-1]
             i, j = np.triu_indices(p)
             at = np.zeros((p, p), int)
             at[i, j] = at[j, i] = np.arange(len(i))
-            return (w @ self.Z)[:, at]
+            sums = w @ self.Z if self.Z.ndim == 2 else (self.Z @ w[:, :, None])[:, :, 0]
+            return sums[:, at]
         if self.X.ndim == 2 and len(w) == 1:  # compiled, a product of matrices is quicker than a batch of one
             return ((self.X * w[0][:, None]).T @ self.X)[None]
         X = self.X if self.X.ndim == 3 else self.X[None]

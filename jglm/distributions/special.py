@@ -46,15 +46,26 @@ def trigamma(x):
 
 @jax.custom_jvp
 def sigmoid(x):
-    """1 / (1 + exp(-x)), with the derivative s(x) s(-x): s (1 - s) is 0 in float32 from |x| = 17. By the exponential
-    that `softplus` and s(-x) take too."""
-    if _complex(x):
-        return 1 / (1 + jnp.exp(-x))
+    """1 / (1 + exp(-x)), with the derivative s(x) s(-x): s (1 - s) is 0 in float32 from |x| = 17."""
+    return 1 / (1 + jnp.exp(-x)) if _complex(x) else _shares(x)[0]
+
+
+@jax.custom_jvp
+def _opposite(x):
+    """sigmoid(-x), of the exponential and the division that sigmoid(x) takes."""
+    return 1 / (1 + jnp.exp(x)) if _complex(x) else _shares(x)[1]
+
+
+def _shares(x):
+    """(sigmoid(x), sigmoid(-x))."""
     e = jnp.exp(-jnp.abs(x))
-    return jnp.where(x >= 0, 1.0, e) / (1 + e)
+    large = 1 / (1 + e)
+    small = e * large
+    return jnp.where(x >= 0, large, small), jnp.where(x >= 0, small, large)
 
 
-sigmoid.defjvps(lambda t, s, x: t * s * sigmoid(-x))
+sigmoid.defjvps(lambda t, s, x: t * s * _opposite(x))
+_opposite.defjvps(lambda t, s, x: -t * s * sigmoid(x))
 
 
 @jax.custom_jvp

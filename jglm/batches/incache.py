@@ -17,10 +17,12 @@ from jglm.model import Model
 from jglm.solvers.base import Status
 
 ROWS, TOGETHER = 1024, 8  # so many rows of models that are taken together, and so many of these, at most
+PRODUCTS = 1 << 16  # numbers: so many products of columns are kept beside X in the cache
+CHUNK = 1 << 20  # numbers of X: for so many a program is called once
 PAYS = 10_000_000  # numbers in all X: about a second more of compiling, once a machine, for some 0.1 s of every call
 
 
-class OneByOne:
+class InCache:
     """Some models of a `stacked.Stack`, each with an X of its own; `penalty` (P, P) is the Hessian at strength 1, or
     None. `fit`, and the passes of `lanes.Lanes`, NumPy in and out; programs are compiled for `most` models,
     a multiple of `together`."""
@@ -45,8 +47,8 @@ class OneByOne:
         self.nobs = np.broadcast_to((stack.of("weight", models) > 0).sum(axis=1), len(models))
 
     def fit(self, start, dof, tol, max_iter):
-        """(`lockstep.State`, `lanes.Ends`) of every model at its end: Newton's method from `start` (b, P), None for
-        where the rows themselves would begin; dof (b,) or None, as `lockstep.advance` has it."""
+        """(`lockstep.State`, `lockstep.End`) of every model at its end: Newton's method from `start` (b, P), None for
+        where the rows themselves begin; dof (b,) or None, as `lockstep.advance` has it."""
         return self._run(bind(_fitted, self.model, self.together, self.canonical), (start, dof), tol, max_iter)
 
     def look(self, point):
@@ -58,9 +60,6 @@ class OneByOne:
 
     def value(self, point):
         return self._each("value", point)
-
-    def begin(self, blend):
-        return self._each("begin", blend)
 
     def finish(self, point, move):
         return self._each("finish", point, move)
@@ -79,22 +78,41 @@ def together(n):
     return min(TOGETHER, 1 << max(0, (ROWS // n).bit_length() - 1))
 
 
+def models_at_once(n, p):
+    """How many models of n x p are a chunk, a multiple of `together`."""
+    return max(1, CHUNK // (n * p * together(n))) * together(n)
+
+
 def filled(arrays, most):
     """Arrays of some models with copies of them behind, so that they are `most`: one compiled program serves all."""
     return jax.tree.map(lambda v: v if len(v) == most else np.resize(v, (most, *v.shape[1:])), arrays)
 
 
 def _fitted(model, common, own, args, groups, tol, max_iter, together, canonical):
-    """(State, Ends) of the models of the first groups, each seen through to its end."""
+    """(State, End) of the models of the first groups, each seen through to its end."""
 
     def one(lanes, start, dof):
-        trial = start
-        if start is None:
-            trial = lockstep.first_trial(jnp, lanes, jnp.full(together, lockstep.BLEND))
-        running = lambda state: jnp.any((state.status == Status.RUNNING) & (state.n_iter < max_iter))
-        step = lambda state: lockstep.advance(jnp, state, lanes.look(state.trial), tol, dof)
-        state = lax.while_loop(running, step, lockstep.begin(jnp, trial))
-        return state, lanes.finish(state.point, state.late)
+        given = start is not None
+        none = jnp.zeros((together, lanes.unknowns)) if start is None else start
+        blend, lost = jnp.full(together, lockstep.BLEND), jnp.full(together, not given)
+
+        def running(found):
+            state = found[0]
+            return jnp.any((state.status == Status.RUNNING) & (state.n_iter < max_iter))
+
+        def step(found):
+            state, blend, lost = found
+            if not given:
+                state = lockstep.from_rows(lanes, state, blend, lost)
+            sums = lanes.look(state.trial)
+            new = lockstep.advance(jnp, state, sums, tol, dof)
+            if given:
+                return new, blend, lost
+            lost = jnp.isinf(state.value) & lockstep.outside(jnp, sums) & (blend > lockstep.LEAST_BLEND)
+            return lockstep.where(jnp, lost, state, new), jnp.where(lost, blend / 4, blend), lost
+
+        state, _, _ = lax.while_loop(running, step, (lockstep.begin(jnp, none), blend, lost))
+        return state, lockstep.ended(jnp, lanes, state.point, state.late)
 
     return _in_groups(one, model, common, own, args, groups, together, canonical)
 
@@ -120,8 +138,20 @@ def _lanes(model, canonical, b, X, own, offset, used=None, penalty=None, strengt
     rows["offset"] = jnp.broadcast_to(each(offset).reshape(b, n, -1), (b, n, width))
     own = {name: jnp.repeat(v, n) for name, v in own.items()}
     penalty = None if penalty is None else strength[:, None, None] * penalty[None]
+    Z = products_of(X)
     X = X[0] if b == 1 else X  # compiled, a product of matrices is quicker than a batch of one
-    return Lanes(model, X, None, own=own, used=used, penalty=penalty, host=False, canonical=canonical, **rows)
+    return Lanes(model, X, Z, own=own, used=used, penalty=penalty, host=False, canonical=canonical, **rows)
+
+
+def products_of(X):
+    """(b, p (p + 1) / 2, n): the products of every two columns, in the order of `np.triu_indices`, with which X'WX is
+    a product of a matrix and a vector; None where they would leave the cache, or of one model."""
+    b, n, p = X.shape
+    if b == 1 or b * n * p * (p + 1) // 2 > PRODUCTS:
+        return None
+    columns = X.swapaxes(1, 2)
+    found = jnp.concatenate([columns[:, i : i + 1] * columns[:, i:] for i in range(p)], axis=1)
+    return lax.optimization_barrier(found)  # made once, not in every pass
 
 
 def in_turn(one, arrays, count):
