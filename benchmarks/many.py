@@ -34,11 +34,6 @@ RIVALS = {"small": ("jglm", "statsmodels", "sklearn", "r"), "medium": ("jglm", "
           "genes": ("jglm", "pydeseq2"), "mapped": ("jglm",)}  # fmt: skip
 LABELS = {"jglm": "jglm.fit_many", "statsmodels": "statsmodels GLM", "sklearn": "scikit-learn lbfgs", "r": "R glm.fit",
           "pydeseq2": "PyDESeq2"}  # fmt: skip
-WHY = (
-    "A fit of 200 x 8 takes 50 µs of a core in one compiled program, five passes of some 5 µs, four linear systems of "
-    "2 µs, the rest the calls of 50 small kernels an iteration, which four models share; 20 µs more are NumPy's: the "
-    "copy of X with its constant, standard errors, checks. Two threads on two cores gain half over one."
-)
 REQUIRES = ("pydeseq2",)  # in an environment of its own
 
 
@@ -281,7 +276,7 @@ def markdown(records):
                          f"{r['gradient']:.1e}{early} | {'' if ratio is None else f'{ratio:.1f}'} | {wanted} | "
                          f"{r['peak_mb']:.0f} | {r['said']} |")  # fmt: skip
         if missed:
-            lines += ["", f"Missed: {'; '.join(missed)}. {WHY}"]
+            lines += ["", f"Missed: {'; '.join(missed)}."]
         if problem == "mapped" and "private_mb" in mine:
             lines += ["", f"Of its memory at the end {mine['private_mb']:.0f} MB belong to no file; "
                       f"{mine['before_mb']:.0f} MB of them are Y and what was imported before."]  # fmt: skip

@@ -103,7 +103,7 @@ def seconds(value):
     """A time with three significant digits in a unit that suits it."""
     if value is None:
         return "–"
-    number, unit = (value, "s") if value >= 0.9995 else (value * 1e3, "ms")
+    number, unit = (value, "s") if value >= 0.9995 else (value * 1e3, "ms") if value >= 1e-4 else (value * 1e6, "µs")
     digits = 0 if number >= 99.95 else 1 if number >= 9.995 else 2
     return f"{number:.{digits}f} {unit}"
 
