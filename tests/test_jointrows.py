@@ -28,9 +28,21 @@ def test_it_ends_where_the_traced_loop_does(penalty):
 
 def test_where_the_observed_hessian_is_indefinite_the_expected_one_leads_downhill():
     grad, expected = np.array([1.0, -2.0]), np.array([[2.0, 1.0], [1.0, 3.0]])
-    seen = jointrows.Look(0.0, grad, np.diag([1.0, -1.0]), expected)
+    told = np.zeros(2, bool)
+    seen = jointrows.Look(0.0, grad, np.diag([1.0, -1.0]), expected, told)
     step, bent, drop, _ = jointrows._newton(None, seen)
     np.testing.assert_allclose(step, -np.linalg.solve(expected, grad))
     np.testing.assert_allclose([drop, -(bent @ step)], grad @ step)
     assert drop < 0
-    assert jointrows._newton(None, jointrows.Look(0.0, np.array([np.nan, 1.0]), expected, expected)) is None
+    assert jointrows._newton(None, jointrows.Look(0.0, np.array([np.nan, 1.0]), expected, expected, told)) is None
+
+
+def test_a_parameter_of_which_nothing_is_told_any_more_stays_and_the_coefficients_go_on():
+    X = np.random.default_rng(1).normal(size=(20_000, 3))
+    y = np.round(np.exp(0.15 * X.sum(axis=1) + 1) + 0.5)  # less dispersed than a Poisson's: r runs to infinity
+    with pytest.warns(UserWarning, match="r = .* runs to the end inf"):
+        found = jglm.fit(X, y, family="negative_binomial")
+    assert found.converged
+    assert found.n_iter <= 12
+    poisson = jglm.fit(X, y, family="poisson")
+    np.testing.assert_allclose(found.params, poisson.params, rtol=0, atol=1e-5 * poisson.bse.min())

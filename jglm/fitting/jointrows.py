@@ -5,22 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jglm.distributions.parameters import OUT
 from jglm.fitting import joint, linalg
 from jglm.fitting.iterate import descend
 from jglm.model import Unknowns, unflatten
 
+TOLD = 1e-6  # information of a row about a parameter
+
 
 @dataclass
 class Look:
-    """The objective at flat unknowns, its gradient, the observed and the expected Hessian, and whether a parameter has
-    left the range in which it can be told."""
+    """The objective at flat unknowns, its gradient, the observed and the expected Hessian, and which of the unknowns
+    are parameters so far out that the data no longer tell where."""
 
     objective: float
     grad: np.ndarray
     observed: np.ndarray
     expected: np.ndarray
-    at_limit: bool = False
+    untold: np.ndarray
 
 
 def by_joint_rows(problem, begin, tol, most, progress):
@@ -37,8 +38,8 @@ def by_joint_rows(problem, begin, tol, most, progress):
         designs, loss, score, observed, expected = joint.rows_at(problem, at)
         grad = np.concatenate([score[:, i] @ Z for i, Z in enumerate(designs)]) + P @ flat
         observed, expected = (joint.blocks(designs, W) + P for W in (observed, expected))
-        at_limit = bool(joint.at_limits(problem.model.family, problem.prepared, at.nuisance))
-        return Look(float(np.sum(loss)) + 0.5 * float(flat @ P @ flat), grad, observed, expected, at_limit)
+        untold = _untold(problem, at, grad, np.diagonal(observed))
+        return Look(float(np.sum(loss)) + 0.5 * float(flat @ P @ flat), grad, observed, expected, untold)
 
     found = descend(start, look, _newton, tol, most, progress, "newton")
     end = unflatten(found.flat, begin)
@@ -46,21 +47,34 @@ def by_joint_rows(problem, begin, tol, most, progress):
     return found
 
 
+def _untold(problem, at, grad, curvature):
+    """(P,): whether an unknown is a parameter beyond its range of which the rows tell nothing any more: there rounding
+    outweighs what a step would gain."""
+    beyond = {name for name, _, _ in joint.at_limits(problem.model.family, problem.prepared, at.nuisance)}
+    parts = [
+        np.zeros(np.size(at.coef), bool),
+        *(np.full(np.size(v), k in beyond) for k, v in sorted(at.nuisance.items())),
+    ]
+    little = min(1.0, TOLD * np.count_nonzero(problem.prepared.weight > 0))
+    return np.concatenate(parts) & (np.maximum(np.abs(grad), np.abs(curvature)) <= little)
+
+
 def _newton(_, seen):
     """(step, Hessian times step, what it promises, 1): the expected Hessian, made positive definite, stands in where
-    the observed one is not. No step where a parameter runs to its limit, and only rounding would be gained."""
+    the observed one is not. Parameters of which nothing is told stay where they are."""
     if not np.all(np.isfinite(seen.grad)) or not np.all(np.isfinite(seen.observed)):
         return None
-    step = linalg.newton_step(seen.observed, seen.grad)
-    step = _downhill(seen) if step is None else step
-    drop = float(seen.grad @ step)
-    if seen.at_limit and -drop < OUT**2:
-        return np.zeros_like(step), -seen.grad, 0.0, 1.0
-    return step, -seen.grad, drop, 1.0
+    told = ~seen.untold
+    among, grad = np.ix_(told, told), seen.grad[told]
+    found = linalg.newton_step(seen.observed[among], grad)
+    found = _downhill(seen.expected[among], grad) if found is None else found
+    step = np.zeros_like(seen.grad)
+    step[told] = found
+    return step, np.where(told, -seen.grad, 0.0), float(grad @ found), 1.0
 
 
-def _downhill(seen):
-    """-|F|^-1 grad by eigenvalues of the expected Hessian F scaled to a unit diagonal, small ones raised."""
-    s = 1 / np.sqrt(np.maximum(np.abs(np.diagonal(seen.expected)), np.finfo(float).tiny))
-    values, vectors = np.linalg.eigh(s[:, None] * seen.expected * s)
-    return -s * (vectors @ ((vectors.T @ (s * seen.grad)) / np.maximum(np.abs(values), 1e-8)))
+def _downhill(F, grad):
+    """-|F|^-1 grad by eigenvalues of F scaled to a unit diagonal, small ones raised."""
+    s = 1 / np.sqrt(np.maximum(np.abs(np.diagonal(F)), np.finfo(float).tiny))
+    values, vectors = np.linalg.eigh(s[:, None] * F * s)
+    return -s * (vectors @ ((vectors.T @ (s * grad)) / np.maximum(np.abs(values), 1e-8)))
