@@ -37,7 +37,11 @@ def over_rows(function, *rows):
 
 @functools.lru_cache(maxsize=512)
 def _jitted(function, tree, static):
-    return jax.jit(lambda leaves, *args: function(jax.tree.unflatten(tree, leaves), *args, *static))
+    def bound(leaves, *args):
+        return function(jax.tree.unflatten(tree, leaves), *args, *static)
+
+    bound.__name__ = function.__name__  # by which logs and profiles tell programs apart
+    return jax.jit(bound)
 
 
 def bind(function, model, *static):

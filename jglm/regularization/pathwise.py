@@ -19,7 +19,7 @@ from jglm.drivers import solve
 from jglm.fitting.iterate import by_irls, by_solver, constant_start, mean_curvature
 from jglm.fitting.looks import Looks, filled, lots
 from jglm.fitting.problem import Problem
-from jglm.fitting.workingset import by_working_set
+from jglm.fitting.workingset import Losses, by_working_set
 from jglm.model import Model, Unknowns
 from jglm.solvers import Newton, ProximalNewton, Status
 from jglm.solvers.proximal import minimize, steadied
@@ -96,10 +96,10 @@ def _sequence(problem, strengths, tol, start=None):
 
 def _one_by_one(problem, strengths, tol, progress, start=None):
     """The same in a loop on the host, for designs too wide to compile or too large to sample."""
-    flat, end = [], []
+    flat, end, losses = [], [], Losses(problem)
     for strength in strengths:
         seen = problem.with_model(at_strength(problem.model, strength))
-        found = by_working_set(seen, start, tol, 100, False)
+        found = by_working_set(seen, start, tol, 100, False, losses)
         start = problem.shape(found.flat)
         flat.append(found.flat)
         end.append((0.0, found.status, len(found.history)))
