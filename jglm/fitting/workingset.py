@@ -17,6 +17,7 @@ from jglm.solvers import Status
 ROUNDS = 1000  # of the quadratic problem
 FEW = 64  # coefficients at 0 that are moved one by one in a round
 NEAR = 0.85  # of the strength: the next one of a path may let in columns whose gradient is so large
+GROWTH = 1.5  # of a Hessian that many looks share
 
 
 def by_working_set(problem, start, tol, most, progress, losses=None):
@@ -36,9 +37,10 @@ def by_working_set(problem, start, tol, most, progress, losses=None):
     look = lambda flat: _Look(losses.at(flat), smooth, l1, flat)
 
     def propose(flat, seen):
-        free, size = (flat != 0) | (l1 == 0), np.abs(seen.slope)
-        kept = free | (size > l1)
-        H, slope = seen.hessian(kept, free | (size > NEAR * l1)), seen.slope[kept]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            size = np.where((flat != 0) | (l1 == 0), np.inf, np.abs(seen.slope) / l1)
+        kept = size > 1
+        H, slope = seen.hessian(kept, size), seen.slope[kept]
         target = minimize(H, H @ flat[kept] - slope, l1[kept], lower[kept], upper[kept], flat[kept])
         step, bent = np.zeros_like(flat), np.zeros_like(flat)
         step[kept] = target - flat[kept]
@@ -51,46 +53,50 @@ def by_working_set(problem, start, tol, most, progress, losses=None):
 
 
 class Losses:
-    """The loss of all rows of a problem, remembered where it was looked at last: along a path a fit begins where the
-    one before ended."""
+    """The loss of all rows of a problem, remembered where it was looked at last, with Hessians: along a path a fit
+    begins where the one before ended, and the curvature of a gaussian's rows is the same everywhere."""
 
     def __init__(self, problem):
-        self.problem, self.last = problem, None
+        self.problem, self.last, none = problem, None, np.zeros(problem.design.shape[1], bool)
+        self._bend, self._made, self._hessian = np.zeros(0), none, np.zeros((0, 0))
 
     def at(self, flat):
         if self.last is None or not np.array_equal(self.last.flat, flat):
-            self.last = _Loss(self.problem, flat)
+            self.last = _Loss(self, flat)
         return self.last
+
+    def hessian(self, loss, kept, size):
+        """X'WX of the columns `kept` at a loss; made for some more, those of the largest `size`, which later looks may
+        ask for."""
+        if not np.array_equal(self._bend, loss.bend):
+            self._bend, self._made, self._hessian = loss.bend, np.zeros_like(kept), np.zeros((0, 0))
+        if np.any(kept & ~self._made):
+            made = kept | (size > NEAR)
+            if np.any(self._made):  # one for several looks
+                made |= self._made
+                first = np.argsort(-np.where(made, np.inf, size))[: int(GROWTH * np.sum(made))]
+                made[first] = True
+            design, self._made = self.of(made)
+            self._hessian = design.crossprod(loss.bend)
+        among = kept[self._made]
+        return self._hessian if among.all() else self._hessian[np.ix_(among, among)]
+
+    def of(self, kept):
+        """(the design of those columns, which they are); all columns where they cost hardly more than some of them."""
+        if self.problem.design.gram_is_cheap or np.sum(kept) > 0.7 * len(kept) or not np.any(kept):
+            return self.problem.hosted, np.ones_like(kept)
+        return self.problem.hosted.columns(kept), kept
 
 
 class _Loss:
-    """The loss at coefficients: its `view`, its gradient, and Hessians of some columns."""
+    """The loss at coefficients: its `view`, its gradient, and the curvature of the rows times their weight."""
 
-    def __init__(self, problem, flat):
-        self.problem, self.flat, p = problem, flat, problem.prepared
-        lin = problem.hosted.times(flat) if self._takes_all(flat != 0) else self._some(flat != 0).times(flat[flat != 0])
-        self.view = problem.derivatives(lin + p.offset)
-        self.grad = problem.hosted.rtimes(p.weight * self.view.score)
-        self._hessian = np.zeros(len(flat), bool), np.zeros((0, 0))
-
-    def hessian(self, kept, near):
-        """Of the columns `kept`; made for those that are `near` too, which the next strength may ask for."""
-        if np.any(kept & ~self._hessian[0]):
-            v, w = self.view, self.problem.prepared.weight
-            w = w * np.where(v.observed > 0, v.observed, v.expected)
-            made = kept | near
-            whole = self._takes_all(made)
-            made = np.ones_like(made) if whole else made
-            self._hessian = made, (self.problem.hosted if whole else self._some(made)).crossprod(w)
-        made, H = self._hessian
-        return H[np.ix_(kept[made], kept[made])]
-
-    def _takes_all(self, kept):
-        """Whether all columns cost hardly more than some of them."""
-        return self.problem.design.gram_is_cheap or np.sum(kept) > 0.7 * len(kept) or not np.any(kept)
-
-    def _some(self, kept):
-        return self.problem.hosted.columns(kept)
+    def __init__(self, losses, flat):
+        problem, self.losses, self.flat = losses.problem, losses, flat
+        design, which = losses.of(flat != 0)
+        self.view = view = problem.derivatives(design.times(flat[which]) + problem.prepared.offset)
+        self.grad = problem.hosted.rtimes(problem.prepared.weight * view.score)
+        self.bend = problem.prepared.weight * np.where(view.observed > 0, view.observed, view.expected)
 
 
 class _Look:
@@ -103,10 +109,10 @@ class _Look:
         self.objective = loss.view.objective + 0.5 * float(bent @ flat) + float(l1 @ np.abs(flat))
         self.slope = loss.grad + bent
 
-    def hessian(self, kept, near):
-        """Of the columns `kept` (see `_Loss.hessian`)."""
+    def hessian(self, kept, size):
+        """Of the columns `kept` (see `Losses.hessian`)."""
         own = np.diag(self.smooth[kept]) if self.smooth.ndim == 1 else self.smooth[np.ix_(kept, kept)]
-        return self.loss.hessian(kept, near) + own
+        return self.loss.losses.hessian(self.loss, kept, size) + own
 
 
 # --------------------------------------------------------------------------- the quadratic problem
