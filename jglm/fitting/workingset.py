@@ -161,11 +161,8 @@ def _newton(H, push, l1, lower, upper, x, q):
     free = np.flatnonzero(((x != 0) | (l1 == 0)) & (x > lower) & (x < upper) & (np.diagonal(H) > 0))
     if not len(free):
         return x, q
-    own = H[np.ix_(free, free)]
-    s = 1 / np.sqrt(np.diagonal(own))
     slope = q[free] - push[free] + l1[free] * np.sign(x[free])
-    unit = s[:, None] * own * s + np.finfo(float).eps ** (2 / 3) * np.eye(len(free))
-    step = -s * np.linalg.solve(unit, s * slope)
+    step = -_steadied_solve(H if len(free) == len(x) else H[np.ix_(free, free)], slope)
     with np.errstate(divide="ignore", invalid="ignore"):
         ends = [
             np.where(l1[free] > 0, -x[free] / step, np.inf),
@@ -185,6 +182,15 @@ def _newton(H, push, l1, lower, upper, x, q):
             if t == 1.0 and most == 1.0:
                 break
     return found
+
+
+def _steadied_solve(H, b):
+    """H^-1 b, with a little on the diagonal: columns may be linearly dependent."""
+    s = 1 / np.sqrt(np.diagonal(H))
+    unit = s[:, None] * H
+    unit *= s
+    np.einsum("ii->i", unit)[:] += np.finfo(float).eps ** (2 / 3)
+    return s * np.linalg.solve(unit, s * b)
 
 
 def _value(H, push, l1, x, q):
