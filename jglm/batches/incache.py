@@ -12,7 +12,7 @@ from jax import lax
 from jglm.batches import lockstep
 from jglm.batches.lanes import Lanes, Sums, room, used_of
 from jglm.batches.stacked import gather
-from jglm.fitting.padding import bind
+from jglm.fitting.padding import bind, power_of_two
 from jglm.model import Model
 from jglm.solvers.base import Status
 
@@ -75,7 +75,7 @@ class InCache:
 
 def together(n):
     """How many models of n rows are taken together, a power of two: of small ones the calls cost more than the sums."""
-    return min(TOGETHER, 1 << max(0, (ROWS // n).bit_length() - 1))
+    return min(TOGETHER, power_of_two(ROWS // n))
 
 
 def models_at_once(n, p):

@@ -10,12 +10,12 @@ from jax import lax
 
 from jglm._record import record
 from jglm.batches import stacked
+from jglm.designs.placement import aligned
 from jglm.fitting.padding import bind
 from jglm.model import Model
 
 ROWS = 32768  # on a CPU, of all models of a chunk: one compiled program serves every number of rows and of models
 EPS = float(np.finfo(float).eps)
-LINE = 8  # numbers of float64 in a line of the cache
 
 
 @record
@@ -311,12 +311,11 @@ _rooms = threading.local()
 
 
 def room(name, shape):
-    """An array of a thread's own, the same again and again: the first touch of new memory costs more than its use. It
-    begins at a line of the cache, so that JAX reads it where it lies."""
+    """An array of a thread's own, the same again and again: the first touch of new memory costs more than its use. JAX
+    reads it where it lies."""
     size, kept = int(np.prod(shape)), getattr(_rooms, name, None)
     if kept is None or kept.size < size or kept.size > 4 * size + 1024:
-        kept = np.empty(size + LINE)
-        kept = kept[-(kept.ctypes.data // 8) % LINE :]
+        kept = aligned((size,), float)
         setattr(_rooms, name, kept)
     return kept[:size].reshape(shape)
 

@@ -15,6 +15,11 @@ def padded_size(n, least=None):
     return -(-n // step) * step
 
 
+def power_of_two(n):
+    """The largest one that is no larger than n, at least 1."""
+    return 1 << (max(n, 1).bit_length() - 1)
+
+
 def pad(v, like=0, size=None):
     """An array (n, ...) with copies of its row `like` behind, `size` rows in all."""
     size = padded_size(len(v)) if size is None else size

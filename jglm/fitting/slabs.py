@@ -11,7 +11,7 @@ from jax import lax
 from jglm.designs import Dense, WithConstant, place, products
 from jglm.designs.dense import BLOCK_ELEMENTS
 from jglm.designs.placement import ALIGNMENT
-from jglm.fitting.padding import pad
+from jglm.fitting.padding import pad, power_of_two
 
 PAYS = 20_000_000  # numbers in X: about half a second of compiling, once a machine, for some 10 ms of every pass
 SLAB = 1 << 21  # numbers: programs are compiled for a slab, whatever the number of rows
@@ -25,8 +25,8 @@ class Slabs:
     def __init__(self, problem, X):
         self.bound, self.constant, (n, p) = problem.bound, isinstance(problem.hosted, WithConstant), X.shape
         self.n, self.worth, line = n, X.size // products.ELEMENTS, ALIGNMENT // X.itemsize
-        self.size = _power_of_two(SLAB // p)
-        self.block = min(self.size, _power_of_two(BLOCK_ELEMENTS["cpu"] // p))
+        self.size = power_of_two(SLAB // p)
+        self.block = min(self.size, power_of_two(BLOCK_ELEMENTS["cpu"] // p))
         self.first = -(-line // p)  # such a number is in one of so many rows
         self.lead = (X.ctypes.data // X.itemsize + self.first * p) % line  # numbers from the one there to the next row
         self.behind = self.first + max(0, n - self.first - line) // self.size * self.size
@@ -73,11 +73,6 @@ def slabs_of(problem):
         return None
     plain = X.flags.c_contiguous and X.flags.aligned and X.dtype == problem.dtype
     return Slabs(problem, X) if plain else None
-
-
-def _power_of_two(n):
-    """The largest one that is no larger."""
-    return 1 << (max(n, 1).bit_length() - 1)
 
 
 def _slab_at(model, X, y, weight, offset, lead, coef, rows_at, block, constant, bends):

@@ -13,6 +13,7 @@ from jglm.batches.lanes import lanes_of
 from jglm.batches.stacked import Stack
 from jglm.designs import place, products
 from jglm.drivers import solve
+from jglm.fitting.padding import power_of_two
 from jglm.fitting.problem import Problem, flatten_host
 from jglm.model import Data, Model, Unknowns
 from jglm.penalties import is_smooth
@@ -50,7 +51,7 @@ class Reweighted:
         few = self.batched and n * p * (p + 1) // 2 <= LARGEST and not free and model.width() is None
         self.quick = _Quick(self) if few and jax.default_backend() == "cpu" else None
         most = max(1, (NUMBERS if self.quick else WAITING) // n)
-        self.step = 1 << (most.bit_length() - 1)  # resamples at a time; a power of two, so that few sizes are compiled
+        self.step = power_of_two(most)  # resamples at a time; a power of two, so that few sizes are compiled
 
     def fits(self, weights, resamples):
         """Found under `weights(resamples)`, a few at a time."""
