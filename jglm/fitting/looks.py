@@ -8,7 +8,7 @@ from jglm import rows
 from jglm.fitting.padding import pad
 from jglm.rows import mask
 
-ELEMENTS = 1 << 24  # of lin that are made at a time
+ELEMENTS = 1 << 23  # of lin that are made at a time
 SIZES = (8, 32, 128)  # how many coefficients go together
 PIECE = 1 << 19  # of lin that go through the rows' functions at a time
 
