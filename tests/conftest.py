@@ -2,7 +2,6 @@
 
 import atexit
 import gc
-import itertools
 import os
 import shutil
 import tempfile
@@ -38,14 +37,11 @@ def pytest_collection_modifyitems(items):
 MAPPINGS = Path("/proc/self/maps")  # where there is one
 
 
-SEEN = itertools.count(1)
-
-
 @pytest.fixture(autouse=True)
 def _few_programs():
     """Compiled programs go when there are many: each maps memory, and Linux gives a process 65,530 mappings."""
     yield
-    if next(SEEN) % 20 == 0 and MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > 30_000:
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > 10_000:
         jax.clear_caches()
         gc.collect()
 
