@@ -89,7 +89,7 @@ def test_one_after_another_is_the_same_as_side_by_side(name, options, monkeypatc
     given = dict(weights=WEIGHTS + 1, offset=OFFSETS, chunk=3) | family | options
     fit = lambda: jglm.fit_many(STACKED, Y, **given)
     together = fit()
-    monkeypatch.setattr(batch, "PAYS", 0)
+    monkeypatch.setattr(incache, "PAYS", 0)
     monkeypatch.setattr(incache, "TOGETHER", 2)
     in_turn = fit()
     assert in_turn.converged.all()

@@ -22,10 +22,9 @@ import numpy as np
 from jglm import families
 from jglm.batches import incache, lockstep
 from jglm.batches import lanes as passes
-from jglm.batches.incache import PAYS, InCache, together
 from jglm.batches.lanes import Totals, free_size, is_canonical, lanes_of
 from jglm.designs import products
-from jglm.distributions.parameters import EDGE, OUT
+from jglm.distributions.parameters import EDGE
 from jglm.fitting import linalg
 from jglm.model import Model, Unknowns
 from jglm.solvers.base import MESSAGES as ENDS
@@ -43,6 +42,7 @@ LEFT = 0.25  # the share of a chunk's models that wait for the next round
 FEW = 64  # models that are seen through to their end even where most are done
 DEVICE = 1 << 27  # numbers of the X of a chunk on an accelerator
 GRID = 5  # values of a free parameter tried to begin at
+OUT = 1e-2  # standard errors left to the optimum: so near, a parameter beyond its range only runs further
 REACH = 1e-2  # of a row's lin by a late step: more tells of separation (see `diagnostics.recession`)
 INFLATED = 1e7  # of a variance by the other columns: from here on the rank is looked at
 
@@ -151,9 +151,9 @@ class _Run:
         self.report, self.done, self.xp = report, 0, np if host else jnp
         m, (n, p), width = stack.count, stack.shape, model.width()
         self.canonical = is_canonical(model)
-        self.in_turn = host and not stack.shared and m * n * p >= PAYS
+        self.in_turn = host and not stack.shared and m * n * p >= incache.PAYS
         if self.in_turn:
-            self.chunk = incache.models_at_once(n, p) if chunk is None else -(-chunk // together(n)) * together(n)
+            self.chunk = incache.models_at_once(n, p, chunk)
         else:
             self.chunk = chunk or models_at_once(stack, host)
         self.penalty = None if model.penalty is None else _curvature(model, p)
@@ -224,7 +224,7 @@ class _Run:
 
     def lanes(self, models):
         if self.in_turn:
-            return InCache(self.model, self.stack, models, self.penalty, self.canonical, self.chunk)
+            return incache.InCache(self.model, self.stack, models, self.penalty, self.canonical, self.chunk)
         return _lanes(self.model, self.stack, models, self.penalty, self.host, self.canonical)
 
     def _dof(self, models, nobs):

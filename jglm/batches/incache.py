@@ -78,9 +78,10 @@ def together(n):
     return min(TOGETHER, power_of_two(ROWS // n))
 
 
-def models_at_once(n, p):
-    """How many models of n x p are a chunk, a multiple of `together`."""
-    return max(1, CHUNK // (n * p * together(n))) * together(n)
+def models_at_once(n, p, asked=None):
+    """How many models of n x p are a chunk, a multiple of `together`: at least those `asked` for, or a good number."""
+    step = together(n)
+    return max(1, -(-asked // step) if asked else CHUNK // (n * p * step)) * step
 
 
 def filled(arrays, most):

@@ -11,7 +11,6 @@ import numpy as np
 from jglm.distributions.special import sigmoid
 
 EDGE = 13.0  # on the free scale of a parameter: exp(13) = 4e5, where a family has become its own limit
-OUT = 1e-2  # standard errors left to the optimum: so near, a parameter beyond the edge only runs further
 
 
 class Free(NamedTuple):

@@ -152,7 +152,7 @@ def _soft(v, threshold):
 
 
 def _alone(v, threshold, lower, upper):
-    """The same of one number, within bounds; NumPy's functions take ten times as long."""
+    """`_soft` of one number, within bounds: NumPy's functions take ten times as long."""
     v = v - threshold if v > threshold else v + threshold if v < -threshold else 0.0
     return min(max(v, lower), upper)
 
