@@ -61,7 +61,7 @@ ORDER = (
 )  # fmt: skip
 CORE = {"jax", "numpy", "optax", "jglm"}
 # SciPy a user has who gives such a matrix; threadpoolctl is small, and no part of what is computed.
-BESIDES = {"designs.sparse": {"scipy"}, "designs.products": {"threadpoolctl"}}
+BESIDES = {"designs.sparse": {"scipy"}, "designs.categorical": {"scipy"}, "designs.products": {"threadpoolctl"}}
 # Modules whose classes are those of another library.
 EDGE = {"estimators": {"sklearn"}, "inference.marginaleffects": {"marginaleffects", "polars"}}
 CORE_LAYERS = ORDER[: ORDER.index("drivers") + 1]

@@ -381,8 +381,7 @@ def test_classes_that_are_alike_have_a_null_point_in_few_steps():
 
 
 @pytest.mark.parametrize("family", ["poisson", "gamma", "categorical"])
-def test_all_strengths_at_once_end_where_one_after_the_other_do(family, monkeypatch):
-    monkeypatch.setattr(looks, "PIECE", 512)
+def test_all_strengths_at_once_end_where_one_after_the_other_do(family):
     with jax.enable_x64(True):
         problem = problem_of(family)
         grid = pathwise.strength_grid(problem, pathwise.null_point(problem), 7, 1e-2)

@@ -159,17 +159,19 @@ class Categorical:
         def add(rows):
             part = lin[rows]
             for cell, codes in zip(cells, self.codes, strict=True):
-                part += np.take(cell, codes[rows], axis=0)
+                part += np.take(cell, codes[rows])
 
-        products.in_threads(add, products.spans(len(lin)), len(lin))
+        def add_all(rows):
+            lin[rows] += self._indicators(rows) @ cells.reshape(-1, coef.shape[1])
+
+        parts = products.spans(len(lin)) if coef.ndim == 1 else products.blocks(len(lin))
+        products.in_threads(add if coef.ndim == 1 else add_all, parts, len(lin))
         return lin
 
     def rtimes(self, r):
         if isinstance(self.codes, jax.Array):
             return products.compiled("rmatvec", self, r)
-        columns = [r] if r.ndim == 1 else [np.ascontiguousarray(column) for column in r.T]
-        sums = [self._columns_of(self._totals(column)) for column in columns]
-        back = np.stack(sums, axis=-1).reshape(self.width, *r.shape[1:])
+        back = self._columns_of(self._totals(r) if r.ndim == 1 else self._totals_of_columns(r))
         back[self.positions] += (r.T @ self.X).T
         return back
 
@@ -208,12 +210,30 @@ class Categorical:
         c = self.members.shape[1]
         return products.in_threads(lambda codes: np.bincount(codes, r, c), self.codes, len(r))
 
+    def _totals_of_columns(self, r):
+        """Of every column of r (n, k), (g, c, k)."""
+        (g, c, _), k = self.members.shape, r.shape[1]
+
+        def some(rows):
+            total = np.zeros((g * c, k))
+            for part in products.blocks(rows.stop, rows.start):
+                total += self._indicators(part).T @ r[part]
+            return total
+
+        return np.sum(products.in_threads(some, products.spans(len(r)), len(r)), axis=0).reshape(g, c, k)
+
+    def _indicators(self, rows):
+        """SciPy's matrix of which combination of each group the rows (a slice) are in: it goes through all columns of
+        what it is multiplied by while a row of that is at hand."""
+        g, c, _ = self.members.shape
+        at = self.codes[:, rows] + np.arange(0, g * c, c, dtype=np.int32)[:, None]
+        return _ones_at(at.T, g * c)
+
     def _columns_of(self, totals):
-        """Of those of the cells: of the levels that have columns."""
-        sums = np.zeros(self.width + 1)
-        for own, members in zip(totals, self.members, strict=True):
-            np.add.at(sums, members, own[:, None])
-        return sums[:-1]
+        """Of the levels that have columns: from those of the cells, (g, c, ...)."""
+        (g, c, most), totals = self.members.shape, np.asarray(totals)
+        levels = _ones_at(self.members.reshape(g * c, most), self.width + 1)
+        return (levels.T @ totals.reshape(g * c, *totals.shape[2:]))[:-1]
 
     def take(self, rows):
         codes = np.ascontiguousarray(self.codes[:, rows])
@@ -238,6 +258,14 @@ class Categorical:
             whole[rows, members[codes]] = 1.0
         whole[:, np.asarray(self.positions)] = self.X
         return np.ascontiguousarray(whole[:, :p])
+
+
+def _ones_at(columns, width):
+    """SciPy's sparse matrix (n, width) with ones in the columns (n, k) of each row."""
+    from scipy import sparse
+
+    n, k = columns.shape
+    return sparse.csr_array((np.ones(n * k), columns.ravel(), np.arange(0, n * k + 1, k)), (n, width))
 
 
 def _indicators(members):

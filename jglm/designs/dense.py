@@ -125,8 +125,10 @@ class Dense:
         return products.squares(self.X, w)
 
     def take(self, rows):
-        """Those rows."""
-        return Dense(self.X[rows] if isinstance(self.X, jax.Array) else self.X.take(rows, axis=0), self.dtype)
+        """Those rows; a slice of them is a view."""
+        if isinstance(rows, slice) or isinstance(self.X, jax.Array):
+            return Dense(self.X[rows], self.dtype)
+        return Dense(self.X.take(rows, axis=0), self.dtype)
 
     def columns(self, kept):
         """The columns where `kept`."""

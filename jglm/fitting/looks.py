@@ -1,23 +1,32 @@
-"""Passes over all rows at many coefficients at once: matrix products in place of products with a vector."""
+"""Passes over all rows at many coefficients at once: matrix products in place of products with a vector.
+
+A block of rows at a time goes through the products and the rows' functions: arrays (rows, coefficients) of all rows
+would be written anew in every pass, which takes longer than to compute them.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jglm import rows
-from jglm.fitting.padding import pad
+from jglm.designs import products
+from jglm.fitting.padding import pad, padded_size
+from jglm.fitting.slabs import slabs_of
 from jglm.rows import mask
 
-ELEMENTS = 1 << 23  # of lin that are made at a time
-SIZES = (8, 32, 128)  # how many coefficients go together
-PIECE = 1 << 19  # of lin that go through the rows' functions at a time
+SIZES = (8, 24, 80)  # how many coefficients go together: 100 strengths begin with 21, and 79 follow
+FULL = 0.75  # of a lot: the least that it is taken for
+PAYS = 8_000_000  # numbers in X, from where a pass over it goes through slabs
+ROWS = 1 << 12  # of a block
+SHARES = 16  # of the blocks, each of which a thread takes as a whole
+ELEMENTS = 1 << 23  # of lin that are made at a time, where a design cannot be cut
 
 
 def lots(count, sizes):
     """[(indices, size)]: `count` things dealt out in lots of few sizes, so that few programs are compiled for them."""
     first, found = 0, []
     while first < count:
-        size = next((s for s in sorted(sizes, reverse=True) if s <= count - first), min(sizes))
+        size = next((s for s in sorted(sizes, reverse=True) if FULL * s <= count - first), min(sizes))
         found.append((np.arange(first, min(first + size, count)), size))
         first += size
     return found
@@ -36,9 +45,10 @@ class Looks:
     """
 
     def __init__(self, problem, fold=None):
-        self.problem, p = problem, problem.prepared
-        self.fold = np.full(len(p.y), -2) if fold is None else np.asarray(fold)
-        self.scores_at = problem.bound(_many_scores)
+        fold = np.full(len(problem.prepared.y), -2) if fold is None else np.asarray(fold)
+        self.problem, self.blocks = problem, slabs_of(problem, fold, pays=PAYS) or Blocks(problem, fold)
+        # Slabs take as long for 8 as for 24.
+        self.sizes = {min(size, self.blocks.most) for size in SIZES} if isinstance(self.blocks, Blocks) else SIZES[1:]
 
     def __call__(self, flat, left_out):
         grad, chi2, count = self.sums(flat, left_out)
@@ -46,7 +56,7 @@ class Looks:
 
     def sums(self, flat, left_out):
         """(gradients (S, P), Pearson's chi2 (S,), rows that count (S,)): sums over rows."""
-        return self._passed(flat, left_out, self._sums)
+        return self._passed(_many_scores, flat, left_out)
 
     @staticmethod
     def dispersions(model, flat, chi2, count):
@@ -57,66 +67,79 @@ class Looks:
 
     def losses(self, flat, held=None):
         """The losses (S,) of all rows, or for each of the coefficients of the rows of one fold, `held` (S,)."""
-        return self._passed(flat, np.full(len(flat), -1) if held is None else held, self._losses)[0]
+        return self._passed(_many_losses, flat, np.full(len(flat), -1) if held is None else held)[1]
 
-    def _passed(self, flat, left_out, function):
-        n, width, found = len(self.fold), self.problem.width, []
-        most = max(1, ELEMENTS // (n * width))
-        for at, size in lots(len(flat), [min(size, most) for size in SIZES]):
-            found.append([v[: len(at)] for v in function(filled(flat, at, size), filled(left_out, at, size))])
+    def _passed(self, rows_at, flat, folds):
+        """[X' scores (S, P), sums (S,), ...] at all coefficients, with a fold for each."""
+        width, found = self.problem.width, []
+        for at, size in lots(len(flat), self.sizes):
+            each = filled(flat, at, size).reshape(size, width, -1)  # class by class
+            coef = np.ascontiguousarray(each.transpose(2, 0, 1).reshape(-1, size * width))
+            sums, grad, _ = self.blocks.look(rows_at, coef, filled(folds, at, size))
+            grad = grad.reshape(-1, size, width).transpose(1, 2, 0).reshape(size, -1)
+            found.append([v[: len(at)] for v in (grad, *sums)])
         return [np.concatenate(v) for v in zip(*found, strict=True)]
 
-    def _lin(self, flat):
-        """X coef of all, (n, S) or (n, S, k)."""
-        S, width = len(flat), self.problem.width
-        if self.problem.model.width() is None:
-            return self.problem.hosted.times(np.ascontiguousarray(flat.T))
-        both = flat.reshape(S, width, -1).transpose(2, 0, 1).reshape(-1, S * width)
-        return self.problem.hosted.times(np.ascontiguousarray(both)).reshape(-1, S, width)
 
-    def _pieces(self, lin):
-        p, size = self.problem.prepared, max(256, PIECE // int(np.prod(lin.shape[1:])))
-        for i in range(0, len(lin), size):
-            at = slice(i, i + size)
-            fill = lambda v: pad(v, 0, size)
-            weight = np.append(p.weight[at], np.zeros(size - len(lin[at])))
-            yield at, fill(p.y[at]), fill(lin[at]), weight, fill(p.offset[at]), fill(self.fold[at])
+class Blocks:
+    """As `Slabs`, of any design: a block of rows at a time, multiplied as a design on the host is, in threads. One that
+    lies on a device, or is not a matrix of rows, is one block."""
 
-    def _sums(self, flat, left_out):
-        lin, parts = self._lin(flat), []
-        for at, *given in self._pieces(lin):
-            *sums, score = self.scores_at(*given, left_out)
-            lin[at] = np.asarray(score)[: len(lin[at])]
-            parts.append(sums)
-        chi2, count = (np.sum([np.asarray(v) for v in part], axis=0) for part in zip(*parts, strict=True))
-        S, width = len(flat), self.problem.width
-        with np.errstate(invalid="ignore", over="ignore"):  # NaN outside of the domain
-            grad = self.problem.hosted.rtimes(lin.reshape(len(lin), -1))
-        grad = np.moveaxis(grad.reshape(-1, S, width), 0, 2).reshape(S, -1)
-        return grad, chi2, count
+    def __init__(self, problem, fold):
+        self.problem, self.fold, n = problem, fold, len(fold)
+        self.whole = any(isinstance(v, jax.Array) for v in jax.tree.leaves(problem.hosted))
+        self.size = padded_size(n) if self.whole else max(1, ROWS // problem.width)
+        self.most = max(1, ELEMENTS // (n * problem.width)) if self.whole else max(SIZES)
 
-    def _losses(self, flat, held):
-        lin, losses_at = self._lin(flat), self.problem.bound(_many_losses)
-        return [np.sum([np.asarray(losses_at(*given, held)) for _, *given in self._pieces(lin)], axis=0)]
+    def look(self, rows_at, coef, folds):
+        program, blocks = self.problem.bound(rows_at), products.blocks(len(self.fold), 0, self.size)
+
+        def one(at):
+            design = self.problem.hosted if self.whole else self.problem.hosted.take(at)
+            sums, score, _ = program(*self._filled(at, design.times(coef)), folds)
+            back = np.zeros_like(coef) if score is None else design.rtimes(np.asarray(score)[: at.stop - at.start])
+            return *map(np.asarray, sums), back
+
+        def some(blocks):
+            # Both are settings of each thread. NaN tells of what is outside of the domain.
+            with jax.enable_x64(True), np.errstate(invalid="ignore", over="ignore"):
+                return _sums(map(one, blocks))
+
+        shares = [blocks[i::SHARES] for i in range(min(SHARES, len(blocks)))]
+        with np.errstate(invalid="ignore"):
+            *sums, grad = _sums(products.in_threads(some, shares, len(self.fold)))
+        return sums, grad, None
+
+    def _filled(self, at, lin):
+        """(y, X coef, weight, offset, fold) of a block, the last with rows of weight 0 behind."""
+        p, fill = self.problem.prepared, lambda v: pad(v, 0, self.size)
+        weight = np.append(p.weight[at], np.zeros(self.size - len(lin)))
+        return fill(p.y[at]), fill(lin), weight, fill(p.offset[at]), fill(self.fold[at])
+
+
+def _sums(found):
+    """Of what was found in each part, [(array, ...)], one array after the other."""
+    return [np.sum(parts, axis=0) for parts in zip(*found, strict=True)]
 
 
 def _many_scores(model, y, own, weight, offset, fold, left_out):
-    """(Pearson's chi2 (S,), rows that count (S,), weighted scores) at X coef = own (n, S) or (n, S, k)."""
+    """((Pearson's chi2 (S,), rows that count (S,)), weighted scores, None) at X coef = own (n, S) or (n, S k)."""
     w, t, lin = _seen(model, y, own, weight[:, None] * (fold[:, None] != left_out[None, :]), offset)
     score = _each(jax.grad(lambda v, t: rows.row(model, t, v, False)))(lin, t)
     inside = jax.vmap(lambda v: rows.in_domain(model, v), 1, 1)(lin)
     w = jnp.where(jnp.all(inside, axis=0), w, jnp.nan)
-    chi2 = jnp.zeros(own.shape[1], w.dtype)
+    chi2 = jnp.zeros(len(left_out), w.dtype)
     if model.family.dispersion == "estimated" and lin.ndim == 2:
         chi2 = jnp.sum(w * _each(lambda v, t: rows.pearson(model, t, v))(lin, t), axis=0)
-    return chi2, jnp.sum(w > 0, axis=0), w.reshape(w.shape + (1,) * (lin.ndim - 2)) * score
+    score = w.reshape(w.shape + (1,) * (lin.ndim - 2)) * score
+    return (chi2, jnp.sum(w > 0, axis=0)), score.reshape(own.shape), None
 
 
 def _many_losses(model, y, own, weight, offset, fold, held):
-    """Losses (S,) at X coef = own (n, S) or (n, S, k), of the rows of one fold each, `held` (S,), -1 for all."""
+    """((losses (S,),), None, None) at X coef = own, of the rows of one fold each, `held` (S,), -1 for all."""
     taken = (held[None, :] < 0) | (fold[:, None] == held[None, :])
     w, t, lin = _seen(model, y, own, weight[:, None] * taken, offset)
-    return jnp.sum(w * _each(lambda v, t: rows.row(model, t, v, False))(lin, t), axis=0)
+    return (jnp.sum(w * _each(lambda v, t: rows.row(model, t, v, False))(lin, t), axis=0),), None, None
 
 
 def _each(function):
@@ -125,8 +148,10 @@ def _each(function):
 
 
 def _seen(model, y, own, weight, offset):
-    """(weight (n, S), T(y), lin) of rows at X coef = own, with values that do no harm where the weight is 0."""
+    """(weight (n, S), T(y), lin (n, S) or (n, S, k)) of rows at X coef = own, with values that do no harm where the
+    weight is 0."""
+    lin = own if model.width() is None else own.reshape(*weight.shape, -1)
     w = jnp.where(weight > 0, weight, 0.0)
     t = mask(jnp.any(w > 0, axis=1), rows.statistics(model, y), 1.0)
-    on = (w > 0).reshape(w.shape + (1,) * (own.ndim - 2))
-    return w, t, jnp.where(on, own + jnp.expand_dims(offset, 1), rows.safe_lin(model, own.dtype))
+    on = (w > 0).reshape(w.shape + (1,) * (lin.ndim - 2))
+    return w, t, jnp.where(on, lin + jnp.expand_dims(offset, 1), rows.safe_lin(model, lin.dtype))

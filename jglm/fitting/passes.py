@@ -42,7 +42,7 @@ class HostPass:
     def rows(self, coef, bends):
         """The `Rows` at coefficients."""
         if self.slabs is not None:
-            sums, grad, bend = self.slabs.look(_rows_at, coef, bends)
+            sums, grad, bend = self.slabs.look(_rows_at, coef, static=(bends,))
             return Rows(coef, self._info(sums, grad), None, bend)
         sums, score, bend, grad = zip(*self._look(coef, bends), strict=True)
         whole = lambda parts: np.concatenate([np.asarray(v) for v in parts])[: len(self.problem.prepared.y)]

@@ -19,10 +19,11 @@ WIDE = SLAB >> 8  # columns
 
 
 class Slabs:
-    """The rows of a problem in slabs of one size. X (n, p) is read where it lies but for the few rows at the end
-    of the list: those before the first number that XLA reads in place, and those behind the last whole slab."""
+    """The rows of a problem in slabs of one size, with more `facts` (n, ...) of them. X (n, p) is read where it lies
+    but for the few rows at the end of the list: those before the first number that XLA reads in place, and those behind
+    the last whole slab."""
 
-    def __init__(self, problem, X):
+    def __init__(self, problem, X, *facts):
         self.bound, self.constant, (n, p) = problem.bound, isinstance(problem.hosted, WithConstant), X.shape
         self.n, self.worth, line = n, X.size // products.ELEMENTS, ALIGNMENT // X.itemsize
         self.size = power_of_two(SLAB // p)
@@ -30,32 +31,39 @@ class Slabs:
         self.first = -(-line // p)  # such a number is in one of so many rows
         self.lead = (X.ctypes.data // X.itemsize + self.first * p) % line  # numbers from the one there to the next row
         self.behind = self.first + max(0, n - self.first - line) // self.size * self.size
-        self.slabs = place(self._slabs(problem.prepared, X, line))
+        given = problem.prepared
+        self.slabs = place(self._slabs(X, line, given.weight, (given.y, given.offset, *facts)))
 
-    def _slabs(self, given, X, line):
-        """[(X as numbers, y, weight, offset)]; in the last one rows of weight 0 are behind."""
+    def _slabs(self, X, line, weight, facts):
+        """[(X as numbers, weight, facts)]; in the last one rows of weight 0 are behind."""
         p, size, flat, slabs = X.shape[1], self.size, X.reshape(-1), []
         for i in range(self.first, self.behind, size):
             rows, at = slice(i, i + size), i * p - self.lead
-            slabs.append((flat[at : at + size * p + line], given.y[rows], given.weight[rows], given.offset[rows]))
+            slabs.append((flat[at : at + size * p + line], weight[rows], [v[rows] for v in facts]))
         rest = np.r_[: self.first, self.behind : self.n]
         for rows in (rest[i : i + size] for i in range(0, len(rest), size)):
             own = np.zeros(size * p + line, X.dtype)
             own[self.lead :][: len(rows) * p] = X[rows].reshape(-1)
-            weight = np.append(given.weight[rows], np.zeros(size - len(rows)))
-            slabs.append((own, pad(given.y[rows], 0, size), weight, pad(given.offset[rows], 0, size)))
+            filled = np.append(weight[rows], np.zeros(size - len(rows)))
+            slabs.append((own, filled, [pad(v[rows], 0, size) for v in facts]))
         return slabs
 
-    def look(self, rows_at, coef, bends):
-        """(sums, X' scores, curvatures (n, ...) or None) at coefficients, of `rows_at` (see `passes`)."""
-        program = self.bound(_slab_at, rows_at, self.block, self.constant, bends)
+    def look(self, rows_at, coef, *asked, static=()):
+        """(sums, X' scores, what is kept of each row, in their order) at coefficients (p, ...).
+
+        `rows_at(model, y, X coef, weight, offset, *facts, *asked, *static)` tells of some rows: a tree of sums over
+        them, their scores, and what is to be kept of each of them; None for the last two where there is none.
+        """
+        program = self.bound(_slab_at, rows_at, static, self.block, self.constant)
 
         def one(slab):
             with jax.enable_x64(True):  # which is a setting of each thread
-                return jax.tree.map(np.asarray, program(*slab, self.lead, coef))
+                return jax.tree.map(np.asarray, program(*slab, self.lead, coef, asked))
 
-        sums, grad, bend = zip(*products.in_threads(one, self.slabs, self.worth), strict=True)
-        return np.sum(sums, axis=0), np.sum(grad, axis=0), self._in_order(bend) if bends else None
+        sums, grad, kept = zip(*products.in_threads(one, self.slabs, self.worth), strict=True)
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = lambda parts: jax.tree.map(lambda *v: np.sum(v, axis=0), *parts)
+            return total(sums), total(grad), None if kept[0] is None else self._in_order(kept)
 
     def _in_order(self, parts):
         """What the slabs tell of their rows, in the order of the rows."""
@@ -64,30 +72,30 @@ class Slabs:
         return np.concatenate([rest[: self.first], found[:whole], rest[self.first :]])
 
 
-def slabs_of(problem):
-    """The `Slabs` of a problem, None where X is small, or is not a matrix of numbers one behind the other that need no
-    conversion."""
+def slabs_of(problem, *facts, pays=None):
+    """The `Slabs` of a problem, None where X has fewer than `pays` numbers (PAYS), or is not a matrix of numbers one
+    behind the other that need no conversion."""
     design = problem.hosted.inner if isinstance(problem.hosted, WithConstant) else problem.hosted
     X = design.X if isinstance(design, Dense) else None
-    if not isinstance(X, np.ndarray) or X.size < PAYS or X.shape[1] > WIDE:
+    if not isinstance(X, np.ndarray) or X.size < (PAYS if pays is None else pays) or X.shape[1] > WIDE:
         return None
     plain = X.flags.c_contiguous and X.flags.aligned and X.dtype == problem.dtype
-    return Slabs(problem, X) if plain else None
+    return Slabs(problem, X, *facts) if plain else None
 
 
-def _slab_at(model, X, y, weight, offset, lead, coef, rows_at, block, constant, bends):
-    """The sums of `rows_at` over a slab, X' scores, and curvatures or None; X as numbers, of which `lead` are of no row
-    of it."""
+def _slab_at(model, X, weight, facts, lead, coef, asked, rows_at, static, block, constant):
+    """What `rows_at` tells of a slab (see `Slabs.look`); X as numbers, of which `lead` are of no row of it."""
     p = len(coef) - constant
 
     def add(total, at):
-        i, y, weight, offset = at
+        i, weight, (y, offset, *facts) = at
         own = Dense(lax.dynamic_slice_in_dim(X, lead + i * block * p, block * p).reshape(block, p), X.dtype.name)
         own = WithConstant(own) if constant else own
-        sums, score, bend = rows_at(model, y, own.matvec(coef), weight, offset, bends)
-        return (total[0] + sums, total[1] + own.rmatvec(score)), bend
+        sums, score, kept = rows_at(model, y, own.matvec(coef), weight, offset, *facts, *asked, *static)
+        return total if score is None else total + own.rmatvec(score), (sums, kept)
 
     cut = lambda v: v.reshape(-1, block, *v.shape[1:])
-    parts = jnp.arange(len(y) // block), cut(y), cut(weight), cut(offset)
-    (sums, grad), bend = lax.scan(add, (jnp.zeros(4, coef.dtype), jnp.zeros_like(coef)), parts)
-    return sums, grad, bend.reshape(-1, *bend.shape[2:]) if bends else None
+    parts = jnp.arange(len(weight) // block), *jax.tree.map(cut, (weight, facts))
+    grad, (sums, kept) = lax.scan(add, jnp.zeros_like(coef), parts)
+    whole = lambda v: v.reshape(-1, *v.shape[2:])
+    return jax.tree.map(lambda v: jnp.sum(v, axis=0), sums), grad, jax.tree.map(whole, kept)
