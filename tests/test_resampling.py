@@ -70,7 +70,6 @@ def test_a_seed_is_the_draws(monkeypatch):
     first = POISSON.bootstrap(resamples=50, seed=4)
     np.testing.assert_array_equal(first.params, jglm.bootstrap(X, COUNT, family="poisson", resamples=50, seed=4).params)
     monkeypatch.setattr(reweighted, "NUMBERS", 7 * N)
-    monkeypatch.setattr("jglm.resampling.resamples.CHUNK", 20 * N)
     np.testing.assert_allclose(jglm.bootstrap(POISSON, resamples=50, seed=4).params, first.params, rtol=1e-12)
     whole, some = first.weights(np.arange(50)), [40, 3, 17, 3]
     np.testing.assert_array_equal(first.weights(some), whole[some])

@@ -1,6 +1,7 @@
 """A progress bar for fits that take longer than a second."""
 
 import math
+import threading
 import time
 
 
@@ -31,12 +32,13 @@ class Counted:
 
     def __init__(self, total, patience=1.0, unit="fit"):
         self.total, self.patience, self.began, self.bar = total, patience, time.monotonic(), None
-        self.unit, self.done = unit, 0
+        self.unit, self.done, self.lock = unit, 0, threading.Lock()
 
     def advance(self, count):
-        """So many more are done."""
-        self.done += count
-        self(self.done)
+        """So many more are done; threads may say so."""
+        with self.lock:
+            self.done += count
+            self(self.done)
 
     def __call__(self, done):
         if self.bar is None:

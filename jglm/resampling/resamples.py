@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jglm.designs import products
 from jglm.fitting.problem import flatten_host
 from jglm.fitting.progress import Counted
 from jglm.inputs import checks
@@ -22,7 +21,6 @@ from jglm.resampling.reweighted import Reweighted
 from jglm.solvers import Status
 
 METHODS = ("percentile", "bca", "normal")
-CHUNK = 1 << 26  # weights (resamples times rows) of which the results are asked for at a time
 _NORMAL = NormalDist()
 
 
@@ -168,9 +166,9 @@ def resample(fit, *, resamples=1000, kind="poisson", clusters=None, method="refi
         draws = draws_of(ready.prepared, kind, seed, clusters, fit.weight_kind == "frequency")
         if method == "one_step" and not ready.batched:
             raise ValueError("method='one_step' needs a smooth penalty and no precision= design; use method='refit'")
-        found = _in_chunks(ready, draws, method, resamples, progress)
-        good = np.flatnonzero(np.isin(found[1], (Status.CONVERGED, Status.FLOOR)))
-        params, family_params = _shaped(fit, ready, found[0][good])
+        found = _found(ready, draws, method, resamples, progress)
+        good = np.flatnonzero(np.isin(found.status, (Status.CONVERGED, Status.FLOOR)))
+        params, family_params = _shaped(fit, ready, found.flat[good])
     failed = resamples - len(good)
     if len(good) < 2:
         raise ValueError(f"{failed} of {resamples} resamples have no fit that converged; there is nothing to tell from")
@@ -182,25 +180,14 @@ def resample(fit, *, resamples=1000, kind="poisson", clusters=None, method="refi
     return whole if statistic is None else whole.of(statistic)
 
 
-def _in_chunks(ready, draws, method, resamples, progress):
-    """(flat unknowns, statuses) of all resamples, of a bounded number of weights at a time."""
-    bar = None if progress is False else Counted(resamples, 0.0 if progress else 1.0, "resample")
-    n = len(ready.prepared.weight)
-    most = max(1, CHUNK // (n * ready.step)) * ready.step
-    step = min(most, -(-resamples // (20 * ready.step)) * ready.step * products.cores())
-    flat, status = [], []
+def _found(ready, draws, method, resamples, progress):
+    """The `Found` of all resamples."""
+    bar = Counted(resamples, 0.0 if progress else 1.0, "resample")
     try:
-        for first in range(0, resamples, step):
-            at = np.arange(first, min(first + step, resamples))
-            found = ready.fits(draws.weights, at) if method == "refit" else ready.one_steps(draws.weights, at)
-            flat.append(found.flat)
-            status.append(found.status)
-            if bar is not None:
-                bar(int(at[-1]) + 1)
+        fits = ready.fits if method == "refit" else ready.one_steps
+        return fits(draws.weights, np.arange(resamples), None if progress is False else bar.advance)
     finally:
-        if bar is not None:
-            bar.close()
-    return np.concatenate(flat), np.concatenate(status)
+        bar.close()
 
 
 def _shaped(fit, ready, flat):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jglm import rows
 from jglm.batches import batch
@@ -19,7 +20,8 @@ from jglm.model import Data, Model, Unknowns
 from jglm.penalties import is_smooth
 from jglm.solvers import Newton, ProximalNewton, Status
 
-NUMBERS = 1 << 19  # of resamples times rows that are taken at a time: a few megabytes, which stay in cache
+NUMBERS = 1 << 20  # of resamples times rows that are taken at a time
+ROWS = 1 << 10  # of a block: what is made of each row for each resample stays in cache
 WAITING = 1 << 24  # that wait, for one call of `batch`
 PASSES = 12  # with one Hessian; what is not at its optimum then is left to `batch`
 LARGEST = 1 << 26  # numbers of the products of the columns
@@ -53,15 +55,9 @@ class Reweighted:
         most = max(1, (NUMBERS if self.quick else WAITING) // n)
         self.step = power_of_two(most)  # resamples at a time; a power of two, so that few sizes are compiled
 
-    def fits(self, weights, resamples):
-        """Found under `weights(resamples)`, a few at a time."""
-        parts = [resamples[i : i + self.step] for i in range(0, len(resamples), self.step)]
-        if self.quick is None:
-            found = [self._others(weights(part)) for part in parts]
-        else:
-            with_x64 = lambda part: jax.enable_x64(True)(self.quick.fits)(weights(part))
-            found = products.in_threads(with_x64, parts, len(resamples) * len(self.prepared.weight))
-        found = Found(*(np.concatenate(v) for v in zip(*((f.flat, f.status) for f in found), strict=True)))
+    def fits(self, weights, resamples, advance=None):
+        """Found under `weights(resamples)`; `advance` is told of every few how many they are."""
+        found = self._in_parts(self._others if self.quick is None else self.quick.fits, weights, resamples, advance)
         hard = np.flatnonzero(found.status == Status.RUNNING)
         step = max(1, WAITING // len(self.prepared.weight))
         for at in (hard[i : i + step] for i in range(0, len(hard), step)):
@@ -69,10 +65,23 @@ class Reweighted:
             found.flat[at], found.status[at] = other.flat, other.status
         return found
 
-    def one_steps(self, weights, resamples):
+    def one_steps(self, weights, resamples, advance=None):
         """Found after a single Newton step from the fit, with the gradient and Hessian of the weights."""
-        step = max(1, NUMBERS // len(self.prepared.weight))
-        found = [self._one_step(weights(resamples[i : i + step])) for i in range(0, len(resamples), step)]
+        return self._in_parts(self._one_step, weights, resamples, advance)
+
+    def _in_parts(self, function, weights, resamples, advance):
+        """What a function finds under `weights(resamples)`, a few at a time; quick ones in threads."""
+
+        def some(part):
+            with jax.enable_x64(True):  # which is a setting of each thread
+                found = function(weights(part))
+            if advance is not None:
+                advance(len(part))
+            return found
+
+        parts = [resamples[i : i + self.step] for i in range(0, len(resamples), self.step)]
+        worth = len(resamples) * len(self.prepared.weight) if self.quick is not None else 0
+        found = products.in_threads(some, parts, worth)
         return Found(*(np.concatenate(v) for v in zip(*((f.flat, f.status) for f in found), strict=True)))
 
     def _one_step(self, factors):
@@ -140,7 +149,7 @@ class _Quick:
 
     def __init__(self, of):
         self.of, problem, p = of, of.problem, of.prepared
-        X = np.ascontiguousarray(problem.X)
+        X = problem.X
         i, j = np.triu_indices(X.shape[1])
         Z = X[:, i] * X[:, j]
         self.at = np.zeros((X.shape[1],) * 2, int)
@@ -148,16 +157,23 @@ class _Quick:
         view = problem.derivatives(problem.lin(of.flat))
         bend = np.where(view.observed > 0, view.observed, view.expected)
         # What a resample's own weights are to be multiplied with.
-        self.shared = np.hstack([(p.weight * view.score)[:, None] * X, (p.weight * bend)[:, None] * Z])
+        shared = self._cut(np.hstack([(p.weight * view.score)[:, None] * X, (p.weight * bend)[:, None] * Z]))
         # Gradients decide where the steps end; on the way there single precision is enough.
         with np.errstate(over="ignore", under="ignore"):
-            self.rough = place(self.shared.astype(np.float32))
-            self.rows = place((X, Z.astype(np.float32), p.y, p.weight, p.offset))
+            self.shared, self.rough = place((shared, shared.astype(np.float32)))
+            self.rows = place(tuple(map(self._cut, (X, Z.astype(np.float32), p.y, p.weight, p.offset))))
         self.push = np.zeros((len(of.flat),) * 2) if of._penalty is None else of._penalty
+
+    @staticmethod
+    def _cut(v):
+        """(blocks, rows, ...) of v (n, ...): blocks of one size, for which the last rows stand twice, with factor 0."""
+        count = -(-len(v) // ROWS)
+        behind = -len(v) % count
+        return np.concatenate([v, v[len(v) - behind :]]).reshape(count, -1, *v.shape[1:])
 
     def first(self, factors, rough=False):
         """The gradients and the inverse Hessians at the fit itself."""
-        sums = np.asarray(_times_compiled(factors, self.rough if rough else self.shared), np.float64)
+        sums = np.asarray(_times_compiled(self.rough if rough else self.shared, factors), np.float64)
         P = len(self.push)
         return sums[:, :P] + self.push @ self.of.flat, inverses(sums[:, P:][:, self.at] + self.push)
 
@@ -190,27 +206,48 @@ class _Quick:
         return Found(flat[:count], status[:count])
 
 
-_times_compiled = jax.jit(lambda factors, v: factors.astype(v.dtype) @ v)
+def _over_blocks(look, blocks, factors):
+    """The sum of what `look(rows of a block, their factors (b, rows))` finds in each block; factors (b, n)."""
+    count, size = blocks[0].shape[:2]
+    factors = jnp.pad(factors, ((0, 0), (0, count * size - factors.shape[1])))
+
+    def find(i):
+        own = lax.dynamic_slice_in_dim(factors, i * size, size, axis=1)
+        return look(*(lax.dynamic_index_in_dim(v, i, keepdims=False) for v in blocks), own)
+
+    add = lambda i, total: jax.tree.map(jnp.add, total, find(i))
+    zero = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), jax.eval_shape(find, 0))
+    return lax.fori_loop(0, count, add, zero)
+
+
+@jax.jit
+def _times_compiled(blocks, factors):
+    return _over_blocks(lambda v, own: own.astype(v.dtype) @ v, (blocks,), factors)
 
 
 def _sums_at(model, X, Z, y, weight, offset, flat, factors, bends):
-    """[gradients (b, P), Hessians as their upper triangles] at flat (b, P); NaN where the likelihood is 0."""
-    on = weight > 0
-    lin = flat @ X.T + offset[None, :]
-    t, weight = rows.mask(on, rows.statistics(model, y), 1.0), jnp.where(on, weight, 0.0)
+    """[gradients (b, P), Hessians as their upper triangles] at flat (b, P), of rows in blocks (blocks, rows, ...); NaN
+    where the likelihood is 0."""
 
-    def one(lin, factor):
-        lin = rows.mask(on, lin, rows.safe_lin(model, lin.dtype))
-        w, inside = weight * factor.astype(lin.dtype), rows.in_domain(model, lin)
-        if bends:
-            loss, score, observed, expected = jax.vmap(lambda t, v: rows.row(model, t, v))(t, lin)
-            found = score, jnp.where(observed > 0, observed, expected)
-        else:
-            loss, score = jax.vmap(jax.value_and_grad(lambda v, t: rows.row(model, t, v, False)))(lin, t)
-            found = (score,)
-        return [jnp.where(w > 0, w * jnp.where(inside & jnp.isfinite(loss), v, jnp.nan), 0.0) for v in found]
+    def look(X, Z, y, weight, offset, factors):
+        on = weight > 0
+        lin = flat @ X.T + offset[None, :]
+        t, weight = rows.mask(on, rows.statistics(model, y), 1.0), jnp.where(on, weight, 0.0)
 
-    return [v.astype(V.dtype) @ V for v, V in zip(jax.vmap(one)(lin, factors), (X, Z), strict=False)]
+        def one(lin, factor):
+            lin = rows.mask(on, lin, rows.safe_lin(model, lin.dtype))
+            w, inside = weight * factor.astype(lin.dtype), rows.in_domain(model, lin)
+            if bends:
+                _, score, observed, expected = jax.vmap(lambda t, v: rows.row(model, t, v))(t, lin)
+                found = score, jnp.where(observed > 0, observed, expected)
+            else:  # without the loss, of which many families need a logarithm
+                found = (jax.vmap(jax.grad(lambda v, t: rows.row(model, t, v, False)))(lin, t),)
+            inside &= jnp.isfinite(found[0])
+            return [jnp.where(w > 0, w * jnp.where(inside, v, jnp.nan), 0.0) for v in found]
+
+        return [v.astype(V.dtype) @ V for v, V in zip(jax.vmap(one)(lin, factors), (X, Z), strict=False)]
+
+    return _over_blocks(look, (X, Z, y, weight, offset), factors)
 
 
 def inverses(H):
