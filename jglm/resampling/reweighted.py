@@ -149,31 +149,41 @@ class _Quick:
 
     def __init__(self, of):
         self.of, problem, p = of, of.problem, of.prepared
-        X = problem.X
-        i, j = np.triu_indices(X.shape[1])
-        Z = X[:, i] * X[:, j]
-        self.at = np.zeros((X.shape[1],) * 2, int)
+        i, j = self.pairs = np.triu_indices(problem.design.shape[1])
+        self.at = np.zeros((problem.design.shape[1],) * 2, int)
         self.at[i, j] = self.at[j, i] = np.arange(len(i))
         view = problem.derivatives(problem.lin(of.flat))
         bend = np.where(view.observed > 0, view.observed, view.expected)
-        # What a resample's own weights are to be multiplied with.
-        shared = self._cut(np.hstack([(p.weight * view.score)[:, None] * X, (p.weight * bend)[:, None] * Z]))
+        self.score, self.bend = p.weight * view.score, p.weight * bend
         # Gradients decide where the steps end; on the way there single precision is enough.
         with np.errstate(over="ignore", under="ignore"):
-            self.shared, self.rough = place((shared, shared.astype(np.float32)))
-            self.rows = place(tuple(map(self._cut, (X, Z.astype(np.float32), p.y, p.weight, p.offset))))
+            Z, shared = self._shared(np.float32)
+            self.rough = place(self._cut(shared))
+            self.rows = place(tuple(map(self._cut, (problem.X, Z, p.y, p.weight, p.offset))))
         self.push = np.zeros((len(of.flat),) * 2) if of._penalty is None else of._penalty
+
+    def _shared(self, dtype):
+        """The products of the columns, and what a resample's own weights are to be multiplied with for its gradient and
+        its Hessian at the fit itself."""
+        X, (i, j) = self.of.problem.X.astype(dtype, copy=False), self.pairs
+        Z = X[:, i] * X[:, j]
+        return Z, np.hstack([v.astype(dtype)[:, None] * V for v, V in ((self.score, X), (self.bend, Z))])
+
+    @functools.cached_property
+    def exact(self):
+        return place(self._cut(self._shared(np.float64)[1]))
 
     @staticmethod
     def _cut(v):
         """(blocks, rows, ...) of v (n, ...): blocks of one size, for which the last rows stand twice, with factor 0."""
         count = -(-len(v) // ROWS)
         behind = -len(v) % count
-        return np.concatenate([v, v[len(v) - behind :]]).reshape(count, -1, *v.shape[1:])
+        whole = np.concatenate([v, v[len(v) - behind :]]) if behind else v
+        return whole.reshape(count, -1, *v.shape[1:])
 
     def first(self, factors, rough=False):
         """The gradients and the inverse Hessians at the fit itself."""
-        sums = np.asarray(_times_compiled(self.rough if rough else self.shared, factors), np.float64)
+        sums = np.asarray(_times_compiled(self.rough if rough else self.exact, factors), np.float64)
         P = len(self.push)
         return sums[:, :P] + self.push @ self.of.flat, inverses(sums[:, P:][:, self.at] + self.push)
 
@@ -226,8 +236,8 @@ def _times_compiled(blocks, factors):
 
 
 def _sums_at(model, X, Z, y, weight, offset, flat, factors, bends):
-    """[gradients (b, P), Hessians as their upper triangles] at flat (b, P), of rows in blocks (blocks, rows, ...); NaN
-    where the likelihood is 0."""
+    """[gradients (b, P), Hessians as their upper triangles] at flat (b, P), of rows in blocks (blocks, rows, ...); not
+    finite where the likelihood of a row is 0, even of one that a resample leaves out."""
 
     def look(X, Z, y, weight, offset, factors):
         on = weight > 0
@@ -242,8 +252,7 @@ def _sums_at(model, X, Z, y, weight, offset, flat, factors, bends):
                 found = score, jnp.where(observed > 0, observed, expected)
             else:  # without the loss, of which many families need a logarithm
                 found = (jax.vmap(jax.grad(lambda v, t: rows.row(model, t, v, False)))(lin, t),)
-            inside &= jnp.isfinite(found[0])
-            return [jnp.where(w > 0, w * jnp.where(inside, v, jnp.nan), 0.0) for v in found]
+            return [w * jnp.where(inside, v, jnp.nan) for v in found]
 
         return [v.astype(V.dtype) @ V for v, V in zip(jax.vmap(one)(lin, factors), (X, Z), strict=False)]
 
