@@ -25,6 +25,9 @@ SPARSE = sparse.csr_array(np.where(np.abs(X) > 1, X, 0.0))
 DESIGNS = {"matrix": X, "sparse": SPARSE, "lagged": Lagged.of(X[:, 0], lags=P)}
 
 
+EVALUATE = jax.jit(evaluate)
+
+
 def problem_of(X, family, link=None):
     given = dict(offset=OFFSET if family != "categorical" else None, weights=W, exposure=None, trials=None)
     return paths.Source(X, Y[family], family, link, jglm.penalties.lasso(1.0), False, given).problem
@@ -34,7 +37,7 @@ def alone(problem, flat, left_out):
     """(loss, gradient, chi2) at coefficients without a fold, of `Model.evaluate`."""
     model, weight = Model(problem.model.family, problem.model.link, None), problem.prepared.weight
     data = replace(problem.data, weight=np.where(left_out == FOLD, 0.0, weight))
-    seen = evaluate(model, data, Query(Unknowns(jax.numpy.asarray(problem.shape(flat)), {})))
+    seen = EVALUATE(model, data, Query(Unknowns(jax.numpy.asarray(problem.shape(flat)), {})))
     return float(seen.value), np.asarray(seen.grad), float(seen.chi2)
 
 

@@ -52,25 +52,26 @@ class Reweighted:
         n, p = self.problem.design.shape
         few = self.batched and n * p * (p + 1) // 2 <= LARGEST and not free and model.width() is None
         self.quick = _Quick(self) if few and jax.default_backend() == "cpu" else None
-        most = max(1, (NUMBERS if self.quick else WAITING) // n)
-        self.step = power_of_two(most)  # resamples at a time; a power of two, so that few sizes are compiled
+        self.step = power_of_two(NUMBERS // n)  # resamples at a time; a power of two, so that few sizes are compiled
+        self.waiting = power_of_two(WAITING // n)
 
     def fits(self, weights, resamples, advance=None):
         """Found under `weights(resamples)`; `advance` is told of every few how many they are."""
-        found = self._in_parts(self._others if self.quick is None else self.quick.fits, weights, resamples, advance)
+        if self.quick is None:
+            return self._in_parts(self._others, weights, resamples, self.waiting, advance)
+        found = self._in_parts(self.quick.fits, weights, resamples, self.step, advance, threads=True)
         hard = np.flatnonzero(found.status == Status.RUNNING)
-        step = max(1, WAITING // len(self.prepared.weight))
-        for at in (hard[i : i + step] for i in range(0, len(hard), step)):
-            other = self._others(weights(resamples[at]))
-            found.flat[at], found.status[at] = other.flat, other.status
+        if len(hard):
+            other = self._in_parts(self._others, weights, resamples[hard], self.waiting)
+            found.flat[hard], found.status[hard] = other.flat, other.status
         return found
 
     def one_steps(self, weights, resamples, advance=None):
         """Found after a single Newton step from the fit, with the gradient and Hessian of the weights."""
-        return self._in_parts(self._one_step, weights, resamples, advance)
+        return self._in_parts(self._one_step, weights, resamples, self.step, advance, threads=self.quick is not None)
 
-    def _in_parts(self, function, weights, resamples, advance):
-        """What a function finds under `weights(resamples)`, a few at a time; quick ones in threads."""
+    def _in_parts(self, function, weights, resamples, step, advance=None, threads=False):
+        """What a function finds under `weights(resamples)`, `step` at a time."""
 
         def some(part):
             with jax.enable_x64(True):  # which is a setting of each thread
@@ -79,9 +80,8 @@ class Reweighted:
                 advance(len(part))
             return found
 
-        parts = [resamples[i : i + self.step] for i in range(0, len(resamples), self.step)]
-        worth = len(resamples) * len(self.prepared.weight) if self.quick is not None else 0
-        found = products.in_threads(some, parts, worth)
+        parts = [resamples[i : i + step] for i in range(0, len(resamples), step)]
+        found = products.in_threads(some, parts, len(resamples) * len(self.prepared.weight) if threads else 0)
         return Found(*(np.concatenate(v) for v in zip(*((f.flat, f.status) for f in found), strict=True)))
 
     def _one_step(self, factors):
