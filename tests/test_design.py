@@ -141,6 +141,14 @@ def gram_of_classes(X, W):
     return np.einsum("na,nij,nb->iajb", X, W, X, optimize=True).reshape(size, size)
 
 
+def test_factors_multiply_many_columns_block_by_block():
+    n = 5 * products.ROWS // 2
+    D, X = factors(n)
+    C, R = RNG.normal(size=(X.shape[1], 3)), RNG.normal(size=(n, 3))
+    np.testing.assert_allclose(D.times(C), X @ C, atol=1e-11)
+    np.testing.assert_allclose(D.rtimes(R), X.T @ R, atol=1e-9)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_design_is_its_matrix(kind):
     D, X = KINDS[kind]()

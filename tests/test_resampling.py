@@ -66,6 +66,14 @@ def test_what_is_not_quick_is_found_by_others(monkeypatch):
     np.testing.assert_allclose(jglm.bootstrap(POISSON, resamples=40).params, quick.params, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("method", ["refit", "one_step"])
+def test_rows_may_come_in_blocks(method, monkeypatch):
+    whole = jglm.bootstrap(POISSON, resamples=20, method=method)
+    monkeypatch.setattr(reweighted, "ROWS", 40)  # four blocks, two rows of which stand twice
+    blocks = jglm.bootstrap(POISSON, resamples=20, method=method)
+    np.testing.assert_allclose(blocks.params, whole.params, rtol=1e-10, atol=1e-12)
+
+
 def test_a_seed_is_the_draws(monkeypatch):
     first = POISSON.bootstrap(resamples=50, seed=4)
     np.testing.assert_array_equal(first.params, jglm.bootstrap(X, COUNT, family="poisson", resamples=50, seed=4).params)
