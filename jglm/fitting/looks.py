@@ -92,6 +92,7 @@ class Blocks:
         self.most = max(1, ELEMENTS // (n * problem.width)) if self.whole else max(SIZES)
 
     def look(self, rows_at, coef, folds):
+        """As `Slabs.look`; nothing is kept of a row."""
         program, blocks = self.problem.bound(rows_at), products.blocks(len(self.fold), 0, self.size)
 
         def one(at):
