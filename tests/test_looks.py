@@ -23,18 +23,16 @@ Y = {"poisson": RNG.poisson(MEAN), "gamma": RNG.gamma(2.0, MEAN), "categorical":
 FOLD = RNG.integers(0, 3, N)
 SPARSE = sparse.csr_array(np.where(np.abs(X) > 1, X, 0.0))
 DESIGNS = {"matrix": X, "sparse": SPARSE, "lagged": Lagged.of(X[:, 0], lags=P)}
-
-
 EVALUATE = jax.jit(evaluate)
 
 
-def problem_of(X, family, link=None):
-    given = dict(offset=OFFSET if family != "categorical" else None, weights=W, exposure=None, trials=None)
+def problem_of(X, family, link=None, offset=OFFSET):
+    given = dict(offset=None if family == "categorical" else offset, weights=W, exposure=None, trials=None)
     return paths.Source(X, Y[family], family, link, jglm.penalties.lasso(1.0), False, given).problem
 
 
 def alone(problem, flat, left_out):
-    """(loss, gradient, chi2) at coefficients without a fold, of `Model.evaluate`."""
+    """(loss, gradient, chi2) at coefficients without a fold, of `model.evaluate`."""
     model, weight = Model(problem.model.family, problem.model.link, None), problem.prepared.weight
     data = replace(problem.data, weight=np.where(left_out == FOLD, 0.0, weight))
     seen = EVALUATE(model, data, Query(Unknowns(jax.numpy.asarray(problem.shape(flat)), {})))
@@ -75,8 +73,7 @@ def test_many_coefficients_are_seen_as_each_alone(kind, family, link, in_slabs, 
 def test_outside_of_the_domain_a_gradient_is_not_a_number(in_slabs, monkeypatch):
     monkeypatch.setattr(looks, "PAYS", 0 if in_slabs else np.inf)
     with jax.enable_x64(True):
-        problem = problem_of(np.abs(X), "gamma", "inverse")
-        problem.prepared.offset[:] = 0.0
+        problem = problem_of(np.abs(X), "gamma", "inverse", offset=None)
         flat = np.stack([np.ones(P + 1), -np.ones(P + 1), 2 * np.ones(P + 1)])
         grad = looks.Looks(problem).sums(flat, np.full(3, -1))[0]
     np.testing.assert_array_equal(np.isnan(grad).all(axis=1), [False, True, False])

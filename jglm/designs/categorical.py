@@ -157,15 +157,15 @@ class Categorical:
         lin = np.asarray(self.X @ coef[self.positions], np.float64)
 
         def add(rows):
+            if coef.ndim > 1:
+                lin[rows] += self._combinations(rows) @ cells.reshape(-1, coef.shape[1])
+                return
             part = lin[rows]
             for cell, codes in zip(cells, self.codes, strict=True):
                 part += np.take(cell, codes[rows])
 
-        def add_all(rows):
-            lin[rows] += self._indicators(rows) @ cells.reshape(-1, coef.shape[1])
-
         parts = products.spans(len(lin)) if coef.ndim == 1 else products.blocks(len(lin))
-        products.in_threads(add if coef.ndim == 1 else add_all, parts, len(lin))
+        products.in_threads(add, parts, len(lin))
         return lin
 
     def rtimes(self, r):
@@ -217,12 +217,12 @@ class Categorical:
         def some(rows):
             total = np.zeros((g * c, k))
             for part in products.blocks(rows.stop, rows.start):
-                total += self._indicators(part).T @ r[part]
+                total += self._combinations(part).T @ r[part]
             return total
 
         return np.sum(products.in_threads(some, products.spans(len(r)), len(r)), axis=0).reshape(g, c, k)
 
-    def _indicators(self, rows):
+    def _combinations(self, rows):
         """SciPy's matrix of which combination of each group the rows (a slice) are in: it goes through all columns of
         what it is multiplied by while a row of that is at hand."""
         g, c, _ = self.members.shape

@@ -46,9 +46,11 @@ class Looks:
 
     def __init__(self, problem, fold=None):
         fold = np.full(len(problem.prepared.y), -2) if fold is None else np.asarray(fold)
-        self.problem, self.blocks = problem, slabs_of(problem, fold, pays=PAYS) or Blocks(problem, fold)
-        # Slabs take as long for 8 as for 24.
-        self.sizes = {min(size, self.blocks.most) for size in SIZES} if isinstance(self.blocks, Blocks) else SIZES[1:]
+        self.problem = problem
+        self.blocks, self.sizes = slabs_of(problem, fold, pays=PAYS), SIZES[1:]  # which take as long for 8 as for 24
+        if self.blocks is None:
+            self.blocks = Blocks(problem, fold)
+            self.sizes = self.blocks.sizes
 
     def __call__(self, flat, left_out):
         grad, chi2, count = self.sums(flat, left_out)
@@ -89,7 +91,8 @@ class Blocks:
         self.problem, self.fold, n = problem, fold, len(fold)
         self.whole = any(isinstance(v, jax.Array) for v in jax.tree.leaves(problem.hosted))
         self.size = padded_size(n) if self.whole else max(1, ROWS // problem.width)
-        self.most = max(1, ELEMENTS // (n * problem.width)) if self.whole else max(SIZES)
+        most = max(1, ELEMENTS // (n * problem.width)) if self.whole else max(SIZES)
+        self.sizes = {min(size, most) for size in SIZES}
 
     def look(self, rows_at, coef, folds):
         """As `Slabs.look`; nothing is kept of a row."""
